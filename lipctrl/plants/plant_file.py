@@ -1,0 +1,92 @@
+"""Plants from .json, .mat and .npz files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipctrl.errors import PlantError
+from lipctrl.plants.plant import DT_ADVICE, Plant
+
+
+def plant_from_file(path: str | Path) -> Plant:
+    """Read a plant from a ``.json``, ``.mat`` or ``.npz`` file that holds A, B, C, D and dt.
+
+    D may be missing (zero). x0, u0, y0 and, in JSON, name, state_names, input_names and output_names are read if there.
+
+    Raises
+    ------
+    PlantError
+        If the file is missing, unreadable or lacks A, B, C or dt. Pickled arrays are never loaded.
+    """
+    path = Path(path)
+    readers = {".json": _read_json, ".mat": _read_mat, ".npz": _read_npz}
+    if path.suffix.lower() not in readers:
+        raise PlantError(
+            f"{path.name} is not a plant file.", "Give a .json, .mat or .npz file that holds A, B, C, D and dt."
+        )
+    if not path.is_file():
+        raise PlantError(f"There is no file {path}.", "Check the path.")
+    try:
+        content = readers[path.suffix.lower()](path)
+    except PlantError:
+        raise
+    except Exception as error:
+        raise PlantError(
+            f"{path.name} could not be read: {error}.",
+            f"Write A, B, C, D and dt as plain numeric arrays into the {path.suffix} file.",
+        ) from error
+    missing = [key for key in ("A", "B", "C") if key not in content]
+    if missing:
+        raise PlantError(
+            f"{path.name} holds {', '.join(sorted(content)) or 'nothing'}, but {' and '.join(missing)} are missing.",
+            "A plant file holds A, B, C, D and dt.",
+        )
+    if "dt" not in content:
+        raise PlantError(f"{path.name} does not say its sampling time dt.", DT_ADVICE)
+    return Plant(**{"name": path.stem, **content})
+
+
+_NUMBERS = {"A": 2, "B": 2, "C": 2, "D": 2, "x0": 1, "u0": 1, "y0": 1}
+_WORDS = ("state_names", "input_names", "output_names")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise PlantError(f"{path.name} is not a JSON object.", 'Write {"A": [[...]], "B": ..., "C": ..., "dt": 0.05}.')
+    unknown = sorted(set(content) - set(_NUMBERS) - set(_WORDS) - {"dt", "name", "comment"})
+    if unknown:
+        raise PlantError(
+            f"{path.name} holds the unknown keys {', '.join(unknown)}.",
+            f"Known are {', '.join(_NUMBERS)}, dt, name, comment, {', '.join(_WORDS)}.",
+        )
+    content.pop("comment", None)
+    return content
+
+
+def _read_mat(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    return _from_arrays(loadmat(path))
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as archive:
+        return _from_arrays({key: archive[key] for key in archive.files})
+
+
+def _from_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, ndim in _NUMBERS.items():
+        if key in arrays:
+            content[key] = np.atleast_2d(arrays[key]) if ndim == 2 else np.ravel(arrays[key])
+    if "dt" in arrays:
+        if np.size(arrays["dt"]) != 1:
+            raise PlantError(f"dt has {np.size(arrays['dt'])} entries, expected one number.", DT_ADVICE)
+        content["dt"] = np.ravel(arrays["dt"])[0]
+    return content

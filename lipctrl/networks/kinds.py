@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ class Kind:
     """One family of scalar functions phi; methods take the parameters of each channel, arrays that broadcast to x."""
 
     name: str
-    defaults: Mapping[str, float | None] = {}
+    defaults: ClassVar[Mapping[str, float]] = {}
     odd = False
 
     def check(self, p: Parameters) -> str | None:
@@ -61,7 +62,7 @@ class LeakyReLU(Kind):
     """x for x >= 0, negative_slope * x below."""
 
     name = "leaky_relu"
-    defaults = {"negative_slope": 0.01}
+    defaults: ClassVar = {"negative_slope": 0.01}
 
     def value(self, x: Array, p: Parameters) -> Array:
         return np.where(x >= 0.0, x, p["negative_slope"] * x)
@@ -74,7 +75,7 @@ class ELU(Kind):
     """x for x >= 0, alpha * (exp(x) - 1) below."""
 
     name = "elu"
-    defaults = {"alpha": 1.0}
+    defaults: ClassVar = {"alpha": 1.0}
 
     def value(self, x: Array, p: Parameters) -> Array:
         return np.where(x >= 0.0, x, p["alpha"] * np.expm1(np.minimum(x, 0.0)))
@@ -115,7 +116,7 @@ class Softplus(Kind):
     """
 
     name = "softplus"
-    defaults = {"beta": 1.0}
+    defaults: ClassVar = {"beta": 1.0}
 
     def check(self, p: Parameters) -> str | None:
         return None if np.all(p["beta"] > 0.0) else "beta of softplus must be positive"
@@ -156,7 +157,7 @@ class Hardtanh(Kind):
     """min(max(x, low), high): saturation, clip. Either limit may be infinite."""
 
     name = "hardtanh"
-    defaults = {"low": -1.0, "high": 1.0}
+    defaults: ClassVar = {"low": -1.0, "high": 1.0}
 
     def check(self, p: Parameters) -> str | None:
         if not np.all(p["low"] <= p["high"]):

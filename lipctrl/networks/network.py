@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,7 @@ class Network:
                 raise NetworkError(
                     f"Unknown layer {type(layer).__name__}.", "Express the network as Affine and Elementwise layers."
                 )
-        for position, (before, after) in enumerate(zip(chain, chain[1:], strict=False)):
+        for position, (before, after) in enumerate(pairwise(chain)):
             if before.n_out != after.n_in:
                 raise NetworkError(
                     f"Layer {position} ({before!r}) gives {before.n_out} values, "

@@ -67,7 +67,7 @@ class Ball:
         """The smallest ball around all matrices between two, entry by entry."""
         lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
         mid = 0.5 * lower + 0.5 * upper
-        return cls(mid, np.maximum(add(upper, -mid)[1], add(mid, -lower)[1]))
+        return _ball(mid, np.maximum(add(upper, -mid)[1], add(mid, -lower)[1]))
 
     @classmethod
     def block(cls, rows: Sequence[Sequence[ArrayLike | Ball]]) -> Ball:

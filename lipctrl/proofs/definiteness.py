@@ -22,15 +22,16 @@ no proof was lost to it in 1,400 random near-singular trials, because c is as la
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.errors import LipctrlError
+from lipctrl.intervals.ball import Ball
+from lipctrl.intervals.rounding import TINY, U, check_rounding_mode, gamma
 
 Array = NDArray[np.float64]
 
-U = 2.0**-53
-ETA = 2.0**-1022
-LARGEST_N = 2**24
+LARGEST_N = 2**20
+"""Beyond this the bounds of :func:`inflated` are not claimed."""
 
 
 def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
@@ -51,7 +52,7 @@ def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
     Raises
     ------
     LipctrlError
-        If the shapes do not fit or `mid` is finite and not exactly symmetric.
+        If the shapes do not fit, `mid` is finite and not exactly symmetric, or the processor rounds another way.
     """
     mid = np.asarray(mid, dtype=np.float64)
     n = mid.shape[0] if mid.ndim == 2 else -1
@@ -60,7 +61,8 @@ def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
             f"The matrix has shape {mid.shape} and its radius {None if rad is None else np.shape(rad)}.",
             "Give a square matrix, and a radius of the same shape.",
         )
-    if not (0 < n < LARGEST_N and arithmetic_is_ieee() and np.all(np.isfinite(mid))):
+    check_rounding_mode()
+    if not (0 < n < LARGEST_N and np.all(np.isfinite(mid))):
         return False
     if not np.array_equal(mid, mid.T):
         raise LipctrlError(
@@ -70,7 +72,8 @@ def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
     if not np.all(np.diagonal(mid) > 0):
         return False
     with np.errstate(all="ignore"):
-        scaled, radius = _scaled(mid, rad)
+        half = -(np.frexp(np.diagonal(mid))[1] // 2)
+        scaled, radius = scaled_outward(mid, rad, half[:, None] + half[None, :])
         r = 0.0 if radius is None else nonnegative_norm_upper(radius)
         c = shift(scaled)
         if not (np.all(np.isfinite(scaled)) and np.isfinite(r) and np.isfinite(c)):
@@ -79,7 +82,7 @@ def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
         diagonal = np.einsum("ii->i", H)
         diagonal[:] = np.nextafter(diagonal - np.nextafter(c + r, np.inf), -np.inf)
         try:
-            chol = np.linalg.cholesky(H)
+            chol = np.asarray(np.linalg.cholesky(H), dtype=np.float64)
         except np.linalg.LinAlgError:
             return False
         if not (np.all(np.isfinite(chol)) and np.all(np.diagonal(chol) > 0)):
@@ -92,8 +95,8 @@ def shift(A: Array) -> float:
     n = A.shape[0]
     diagonal = np.diagonal(A)
     trace_upper = inflated(float(np.sum(diagonal)), n)
-    relative = inflated((n + 3) * U / (1 - (n + 3) * U) * trace_upper, 4)
-    underflow = inflated(4 * n * ETA * (2 * (n + 3) + float(np.max(diagonal))), 4)
+    relative = inflated(gamma(n + 3) * trace_upper, 2)
+    underflow = inflated(4 * n * TINY * (2 * (n + 3) + float(np.max(diagonal))), 4)
     return float(np.nextafter(relative + underflow, np.inf))
 
 
@@ -101,15 +104,16 @@ def residual_upper(H: Array, chol: Array) -> float:
     """Upper bound of |H - chol chol'|_2 in exact arithmetic, for symmetric H and any matrix `chol` of the same size."""
     n = H.shape[0]
     computed = float(np.max(np.sum(np.abs(H - chol @ chol.T), axis=1)))
-    squared_norm = inflated(float(np.sum(chol * chol)), n * n + 1) + n * n * ETA
-    rounding = inflated(n * U / (1 - n * U) * squared_norm, 5)
-    underflow = n * (2 * n + 2) * ETA
-    return inflated(inflated(computed, n + 1) + rounding + underflow, 3)
+    squared_norm = inflated(float(np.sum(chol * chol)), n * n + 1) + n * n * TINY
+    rounding = gamma(n) * squared_norm
+    underflow = n * (2 * n + 2) * TINY
+    return inflated(inflated(computed, n + 1) + rounding + underflow, 5)
 
 
 def nonnegative_norm_upper(M: Array) -> float:
-    """Upper bound of |M|_2 for entrywise M >= 0, by Collatz and Wielandt: max (Mx)_i / x_i over any x > 0, M symmetrised.
+    """Upper bound of the largest spectral norm of a symmetric X with abs(X) <= M.
 
+    Collatz and Wielandt: |M|_2 <= max (Mx)_i / x_i for every x > 0; x comes from three steps of the power method.
     Infinite if an entry is negative, infinite or NaN.
     """
     if not np.all(M >= 0):
@@ -119,95 +123,53 @@ def nonnegative_norm_upper(M: Array) -> float:
     n = M.shape[0]
     M = np.maximum(M, M.T)
     x = np.ones(n)
-    for _ in range(3):
-        x = M @ x
-        x = x / np.max(x) + 2.0**-20
-    quotient = float(np.max((M @ x + 2 * n * ETA) / x)) if np.all(x > 0) else float("inf")
-    return inflated(quotient, n + 3) if np.isfinite(quotient) else float("inf")
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            x = M @ x
+            x = x / np.max(x) + 2.0**-20
+        norm = inflated(float(np.max((M @ x + 2 * n * TINY) / x)), n + 3)
+    return norm if np.all(x > 0) and np.isfinite(norm) else float("inf")
 
 
-def spectral_norm_upper(A: Array, rad: Array | None = None) -> float:
-    """Proved upper bound of the largest singular value of every X with abs(X - A) <= rad.
+def spectral_norm_upper(A: ArrayLike | Ball) -> float:
+    """Proved upper bound of the largest singular value of A, or of every matrix in the ball A, shape (m, n).
 
-    lam I - X'X > 0 is proved by :func:`is_positive_definite`, the rounding of the product being part of its radius.
-
-    Parameters
-    ----------
-    A : ndarray, shape (m, n), or a ball with fields ``mid`` and ``rad``
-    rad : ndarray, shape (m, n), optional
-
-    Returns
-    -------
-    float
-        Infinite if an entry is NaN or infinite.
+    It is the root of a lam for which lam I - A'A is proved definite, the rounding of A'A being part of the radius.
+    Infinite if an entry is NaN or infinite, or on overflow.
     """
-    if rad is None:
-        rad = getattr(A, "rad", None)
-    mid = np.atleast_2d(np.asarray(getattr(A, "mid", A), dtype=np.float64))
-    radius = np.zeros_like(mid) if rad is None else np.atleast_2d(np.asarray(rad, dtype=np.float64))
-    if not (np.all(np.isfinite(mid)) and np.all(np.isfinite(radius)) and np.all(radius >= 0)):
+    given = Ball.exact(A)
+    if given.mid.ndim != 2:
+        raise LipctrlError(f"A spectral norm was asked of an array of shape {given.shape}.", "Give a matrix.")
+    if not given.finite:
         return float("inf")
-    largest = float(np.max(np.abs(mid) + radius, initial=0.0))
-    if largest == 0:
+    largest = float(np.max(given.upper_abs(), initial=0.0))
+    if largest == 0.0:
         return 0.0
     exponent = int(np.frexp(largest)[1])
     with np.errstate(all="ignore"):
-        scaled, radius = _ldexp_outward(mid, radius, -exponent)
-        gram, gram_rad = _gram(scaled, radius) if mid.shape[0] >= mid.shape[1] else _gram(scaled.T, radius.T)
+        ball = Ball(*scaled_outward(given.mid, given.rad, -exponent))
+        gram = (ball.T @ ball if ball.shape[0] >= ball.shape[1] else ball @ ball.T).symmetric()
         n = gram.shape[0]
-        start = max(float(np.linalg.eigvalsh(gram)[-1]), 0.0) + nonnegative_norm_upper(gram_rad)
+        start = max(float(np.linalg.eigvalsh(gram.mid)[-1]), TINY) + nonnegative_norm_upper(gram.radius)
         for k in range(60):
-            lam = start * (1 + n * n * U * 2.0**k) + ETA
-            difference = -gram
-            diagonal = np.einsum("ii->i", difference)
-            diagonal += lam
-            difference_rad = gram_rad.copy()
-            np.einsum("ii->i", difference_rad)[:] += 2 * U * np.abs(diagonal)
-            if is_positive_definite(difference, np.nextafter(difference_rad, np.inf)):
+            lam = start * (1 + n * n * U * 2.0**k)
+            difference = np.diag(np.full(n, lam)) - gram
+            if is_positive_definite(difference.mid, difference.rad):
                 root = np.ldexp(np.nextafter(np.sqrt(lam), np.inf), exponent)
                 return float(np.nextafter(root, np.inf))
     return float("inf")
 
 
 def inflated(value: float, k: int) -> float:
-    """Upper bound of value / (1 - u)^k for value >= 0 and 2 <= k < 2^51: undoes k roundings in the same direction."""
+    """Upper bound of value / (1 - u)^k for value >= 0 and 2 <= k < 2^50: undoes k roundings in one direction."""
     return value * (1 + max(k, 2) * 2.0**-52)
 
 
-def arithmetic_is_ieee() -> bool:
-    """Whether this thread rounds to nearest, ties to even, with gradual underflow."""
-    one, half_ulp, tiny = np.array([1.0, U, 2.0**-1022])
-    nearest = one + half_ulp == one and one + 3 * half_ulp == 1 + 2.0**-51 and -one - half_ulp == -one
-    return bool(nearest and one - half_ulp / 2 == one and tiny / 2 > 0 and tiny / 2 * 2 == tiny)
-
-
-def _scaled(mid: Array, rad: Array | None) -> tuple[Array, Array | None]:
-    """S mid S and S rad S, S a diagonal of powers of two that brings the diagonal of `mid` into [1/2, 2)."""
-    half = -(np.frexp(np.diagonal(mid))[1] // 2)
-    exponents = half[:, None] + half[None, :]
-    if rad is not None:
-        return _ldexp_outward(mid, np.asarray(rad, dtype=np.float64), exponents)
-    scaled = np.ldexp(mid, exponents)
-    if np.array_equal(np.ldexp(scaled, -exponents), mid):
+def scaled_outward(mid: Array, rad: Array | None, exponents: NDArray[np.int32] | int) -> tuple[Array, Array | None]:
+    """The ball times 2^exponents, entry by entry; what falls below the smallest normal number widens the radius."""
+    radius = np.zeros_like(mid) if rad is None else np.asarray(rad, dtype=np.float64)
+    scaled, scaled_radius = np.ldexp(mid, exponents), np.ldexp(radius, exponents)
+    lost = (np.ldexp(scaled, -exponents) != mid) | (np.ldexp(scaled_radius, -exponents) != radius)
+    if rad is None and not np.any(lost):
         return scaled, None
-    return _ldexp_outward(mid, np.zeros_like(mid), exponents)
-
-
-def _ldexp_outward(mid: Array, rad: Array, exponents: NDArray[np.integer] | int) -> tuple[Array, Array]:
-    """The ball times 2^exponents; what falls below the smallest normal number widens the radius."""
-    scaled, radius = np.ldexp(mid, exponents), np.ldexp(rad, exponents)
-    lost = (np.ldexp(scaled, -exponents) != mid) | (np.ldexp(radius, -exponents) != rad)
-    return scaled, np.where(lost, np.nextafter(radius + 2 * ETA, np.inf), radius)
-
-
-def _gram(mid: Array, rad: Array) -> tuple[Array, Array]:
-    """A ball around X'X for every X in the given ball, exactly symmetric."""
-    k = mid.shape[0]
-    size = np.abs(mid)
-    product = mid.T @ mid
-    product = np.tril(product) + np.tril(product, -1).T
-    radius = (k + 2) * U / (1 - (k + 2) * U) * (size.T @ size) + (k + 2) * ETA
-    if np.any(rad):
-        cross = size.T @ rad
-        radius = radius + cross + cross.T + rad.T @ rad
-    return product, radius * (1 + (k + 8) * 2.0**-52) + 2 * (k + 2) * ETA
+    return scaled, np.where(lost, np.nextafter(scaled_radius + 2 * TINY, np.inf), scaled_radius)

@@ -1,0 +1,63 @@
+"""A strictly feasible point of LipSDP in closed form, for any slopes and any linear shift.
+
+Write c = (alpha + beta)/2, r = (beta - alpha)/2 per neuron and w~ = w - c v. Then 2 (w - alpha v)(w - beta v) = 2 w~^2 - 2 r^2 v^2,
+and for a quadratic form Q in (earlier signals, w~_k), with 2 t_k > lambda_max of its last block, the Schur complement
+
+    Q  <-  Q_ee + Q_ew (2 t_k I - Q_ww)^-1 Q_we + 2 t_k v_k' r^2 v_k
+
+is what is left for the earlier layers; at the end rho > lambda_max(D_y^-1 Q D_y^-1). For slopes [0, 1] this is the recursion
+t_i = product of squared spectral norms of all later layers, tightened.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.lmi.multipliers import Signals
+
+Array = NDArray[np.float64]
+
+
+def feasible_multipliers(
+    signals: Signals, output: Array, input_weight: Array, inflation: float = 1.005
+) -> tuple[list[float], float]:
+    """Scalars t_1, ..., t_l and rho with M(rho, t) > 0.
+
+    Parameters
+    ----------
+    signals : Signals
+    output : array, shape (n_z, sum of signals.sizes)
+        The weighted output whose gain is bounded.
+    input_weight : array, shape (n_d,)
+    inflation : float
+        Factor > 1 between 2 t_k and the largest eigenvalue it must exceed.
+
+    Returns
+    -------
+    multipliers : list of float, 0 for layers without nonlinear neurons
+    rho : float
+    """
+    sizes = signals.sizes
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    Q = output.T @ output
+    multipliers = [0.0] * (len(sizes) - 1)
+    for k in range(len(sizes) - 1, 0, -1):
+        if sizes[k] == 0:
+            continue
+        e, w = slice(0, starts[k]), slice(starts[k], starts[k + 1])
+        a, b = signals.A[k - 1].dense(sizes), signals.B[k - 1].dense(sizes)
+        cv, rv = -(a + b)[:, e] / 2, (a - b)[:, e] / 2
+        # substitute w = w~ + c v
+        Qew = Q[e, w] + cv.T @ Q[w, w]
+        Qee = Q[e, e] + cv.T @ Q[w, e] + Q[e, w] @ cv + cv.T @ Q[w, w] @ cv
+        largest = float(np.linalg.eigvalsh(Q[w, w])[-1])
+        if largest <= 0:
+            largest = max(float(np.abs(Q).max()), np.finfo(float).tiny) * 1e-8
+        t = inflation * largest
+        Q = Qee + Qew @ np.linalg.solve(2 * t * np.eye(sizes[k]) - Q[w, w], Qew.T) + 2 * t * rv.T @ rv
+        Q = (Q + Q.T) / 2
+        multipliers[k - 1] = t
+    weighted = Q / np.outer(input_weight, input_weight)
+    rho = inflation * max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0)
+    return multipliers, max(rho, float(np.abs(weighted).max()) * 1e-6, np.finfo(float).tiny * 1e20)

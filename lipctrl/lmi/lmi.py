@@ -1,0 +1,186 @@
+"""Linear matrix inequalities as data: what is optimised, proved and written down is this and nothing else.
+
+    minimise    sum_j c_j y_j
+    subject to  M_k(y) = C_k + sum of terms > 0    for each matrix inequality k
+                y_j >= lower_j                     where a variable has a scalar bound
+
+Three kinds of term:
+
+    Multiplier   sum_i y_i (a_i b_i' + b_i a_i')       rank two; rows a_i, b_i of two factors
+    Congruence   weight (F' P G + G' P F)              a symmetric matrix variable between two factors
+    Scaled       y S                                   a scalar times a symmetric matrix
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.intervals.ball import Ball
+
+Array = NDArray[np.float64]
+Values = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A named vector variable, or the symmetric matrix variable of order `size`.
+
+    `lower` is the scalar lower bound of every entry of a vector (None: free).
+    """
+
+    name: str
+    size: int
+    symmetric: bool = False
+    lower: float | None = None
+
+    @property
+    def n_scalars(self) -> int:
+        return self.size * (self.size + 1) // 2 if self.symmetric else self.size
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A matrix with `rows` rows over the signals of an inequality, kept as its nonzero blocks {block: rows x width}."""
+
+    rows: int
+    blocks: Mapping[int, Ball]
+
+    def dense(self, sizes: tuple[int, ...]) -> Array:
+        """Midpoints as one array, shape (rows, sum(sizes))."""
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        out = np.zeros((self.rows, int(starts[-1])))
+        for block, ball in self.blocks.items():
+            out[:, starts[block] : starts[block + 1]] = ball.mid
+        return out
+
+    def __add__(self, other: Factor) -> Factor:
+        blocks = dict(self.blocks)
+        for block, ball in other.blocks.items():
+            blocks[block] = blocks[block] + ball if block in blocks else ball
+        return Factor(self.rows, blocks)
+
+    def __neg__(self) -> Factor:
+        return Factor(self.rows, {block: -ball for block, ball in self.blocks.items()})
+
+    def premultiply(self, matrix: Ball) -> Factor:
+        """matrix @ factor."""
+        return Factor(matrix.shape[0], {block: matrix @ ball for block, ball in self.blocks.items()})
+
+    def scale_rows(self, scale: Array) -> Factor:
+        """diag(scale) @ factor."""
+        column = Ball.exact(np.asarray(scale, dtype=np.float64)[:, None])
+        return Factor(self.rows, {block: ball * column for block, ball in self.blocks.items()})
+
+    def take(self, index: Array) -> Factor:
+        return Factor(len(index), {block: ball[index] for block, ball in self.blocks.items()})
+
+
+def selector(block: int, size: int, index: Array | None = None) -> Factor:
+    """Rows of the identity on one block."""
+    eye = np.eye(size)
+    rows = eye if index is None else eye[index]
+    return Factor(len(rows), {block: Ball.exact(rows)})
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """sum_i y_i (a_i b_i' + b_i a_i'); a variable of size one is shared by all rows."""
+
+    variable: str
+    A: Factor
+    B: Factor
+
+
+@dataclass(frozen=True)
+class Congruence:
+    """weight (F' P G + G' P F), P symmetric; weight is a power of two with sign."""
+
+    variable: str
+    F: Factor
+    G: Factor
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """y S for a scalar variable, S = sum_i s_i (a_i b_i' + b_i a_i') being given as a dense symmetric ball."""
+
+    variable: str
+    S: Ball
+
+
+Term = Multiplier | Congruence | Scaled
+
+
+@dataclass(frozen=True)
+class MatrixInequality:
+    """constant + terms > 0 over signals stacked in blocks of the given sizes."""
+
+    name: str
+    sizes: tuple[int, ...]
+    terms: tuple[Term, ...]
+    constant: Ball | None = None
+
+    @property
+    def order(self) -> int:
+        return sum(self.sizes)
+
+    def evaluate(self, values: Values) -> Ball:
+        """The matrix at given numbers, every rounding error enclosed; its midpoint is exactly symmetric."""
+        mid = np.zeros((self.order, self.order))
+        rad = np.zeros((self.order, self.order))
+        total = Ball(mid, rad)
+        if self.constant is not None:
+            total = total + self.constant
+        for term in self.terms:
+            value = np.asarray(values[term.variable], dtype=np.float64)
+            if isinstance(term, Multiplier):
+                weights = np.broadcast_to(value, (term.A.rows,))
+                half = _product(term.A.scale_rows(weights), term.B, self.sizes)
+                total = total + (half + half.T)
+            elif isinstance(term, Congruence):
+                half = _product(term.F, term.G.premultiply(Ball.exact(value)), self.sizes)
+                total = total + (half + half.T) * Ball.exact(np.array(term.weight))
+            else:
+                total = total + term.S * Ball.exact(value.reshape(()))
+        return total
+
+
+def _product(left: Factor, right: Factor, sizes: tuple[int, ...]) -> Ball:
+    """left' right, block by block."""
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    order = int(starts[-1])
+    mid, rad = np.zeros((order, order)), np.zeros((order, order))
+    for i, a in left.blocks.items():
+        for j, b in right.blocks.items():
+            part = a.T @ b
+            where = np.s_[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
+            mid[where], rad[where] = part.mid, part.radius
+    return Ball(mid, rad)
+
+
+def gram(factor: Factor, sizes: tuple[int, ...]) -> Ball:
+    """factor' factor as a dense, exactly symmetric ball."""
+    half = _product(factor, factor, sizes)
+    return (half + half.T) * Ball.exact(np.array(0.5))
+
+
+@dataclass(frozen=True)
+class LMI:
+    """Matrix inequalities over shared named variables, and a linear objective to minimise.
+
+    `objective` maps a variable to coefficients: an array like the variable, for a symmetric one the matrix H of <H, P>.
+    `start` is a strictly feasible point where theory gives one in closed form.
+    """
+
+    variables: tuple[Variable, ...]
+    inequalities: tuple[MatrixInequality, ...]
+    objective: Mapping[str, Array] = field(default_factory=dict)
+    start: Values | None = None
+
+    def variable(self, name: str) -> Variable:
+        return next(variable for variable in self.variables if variable.name == name)

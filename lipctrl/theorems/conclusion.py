@@ -1,0 +1,59 @@
+"""From a solver's suggestion to proved numbers, for theorems that bound one scalar (rho, gamma^2)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.lmi.lmi import LMI, Scaled, Values
+from lipctrl.proofs.verify import holds
+
+Array = NDArray[np.float64]
+
+#: shares of the closed-form feasible point that are mixed into the suggestion, in the order tried
+SHARES = (0.0, 1e-9, 1e-6, 1e-3, 0.1, 1.0)
+
+
+def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | None:
+    """Numbers near `values` at which `lmi` is proved, with `scalar` as small as the others allow; None if none is found.
+
+    `scalar` must enter the first inequality as a `Scaled` term with a diagonal matrix. Multipliers below their bound are
+    moved to it; the scalar is inflated by 1e-12 * 4^k until the proof succeeds; where the multipliers themselves do not
+    do, a little of `lmi.start` is mixed in.
+    """
+    start = lmi.start
+    if start is None:
+        return None
+    for share in SHARES:
+        trial: dict[str, Array] = {}
+        for variable in lmi.variables:
+            suggested = np.nan_to_num(np.asarray(values[variable.name], dtype=np.float64))
+            mixed = (1 - share) * suggested + share * np.asarray(start[variable.name])
+            trial[variable.name] = mixed if variable.lower is None else np.maximum(mixed, variable.lower)
+        least = _least(lmi, trial, scalar)
+        if least is None:
+            continue
+        for k in range(18):
+            trial[scalar] = np.array([least * (1 + 1e-12 * 4.0**k)])
+            if holds(lmi, trial):
+                return trial
+    return None
+
+
+def _least(lmi: LMI, values: Values, scalar: str) -> float | None:
+    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R]."""
+    inequality = lmi.inequalities[0]
+    supply = next(t.S.mid for t in inequality.terms if isinstance(t, Scaled) and t.variable == scalar)
+    M = inequality.evaluate({**values, scalar: np.zeros(1)}).mid
+    inside = np.diag(supply) > 0
+    root = np.sqrt(np.diag(supply)[inside])
+    X, N, R = M[np.ix_(inside, inside)], M[np.ix_(inside, ~inside)], M[np.ix_(~inside, ~inside)]
+    try:
+        scale = 1 / np.sqrt(np.diag(R))
+        half = np.linalg.solve(np.linalg.cholesky(R * scale[:, None] * scale), (N * scale).T)
+    except np.linalg.LinAlgError:
+        return None
+    Q = (half.T @ half - X) / np.outer(root, root)
+    if not np.all(np.isfinite(Q)):
+        return None
+    return max(float(np.linalg.eigvalsh((Q + Q.T) / 2)[-1]), float(np.abs(Q).max()) * 1e-12, 1e-300)

@@ -1,0 +1,199 @@
+"""LipSDP: a bound on the Lipschitz constant of a policy, on all of R^n or on a box of observations.
+
+Theorem (Fazlyab, Robey, Hassani, Morari, Pappas, NeurIPS 2019, Theorems 1 and 2, diagonal multipliers). If T >= 0 and rho satisfy
+
+    M(rho, T) = rho D_y^2 - (D_u (z - K d))' (D_u (z - K d)) + sum_i t_i (a_i b_i' + b_i a_i') > 0
+
+over the signals (d, w), then |D_u (r(x) - r(y))|^2 <= rho |D_y (x - y)|^2 with r = pi - K, for all x, y in the convex set on
+which the slopes hold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from lipctrl.errors import LipctrlError, NetworkError
+from lipctrl.intervals.ball import Ball
+from lipctrl.lmi.feasible import feasible_multipliers
+from lipctrl.lmi.lmi import LMI, Array, Factor, MatrixInequality, Scaled, Values, Variable, gram, selector
+from lipctrl.lmi.multipliers import Signals, network_signals, per_neuron
+from lipctrl.lmi.solvers import solve
+from lipctrl.networks.enclosure import InputSet, LayerBounds, layer_bounds
+from lipctrl.networks.network import Network
+from lipctrl.proofs.certificate import bounds_block, hex_array, input_set_block, network_block
+from lipctrl.results import Bound, Trust
+from lipctrl.theorems.attained import attained_slope
+from lipctrl.theorems.conclusion import prove_least
+from lipctrl.theorems.rounding import root_upper
+from lipctrl.theorems.spectral import product_bound
+
+METHODS = ("auto", "product", "layer", "neuron", "local")
+#: above this many signals "auto" takes LipSDP-Layer's place by the product of norms
+LARGEST_SDP = 1600
+
+
+@runtime_checkable
+class _HasNetwork(Protocol):
+    network: Network
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The LMI of the theorem for one network, set of inputs, shift K and weights."""
+
+    network: Network
+    inputs: InputSet | None
+    bounds: Sequence[LayerBounds]
+    signals: Signals
+    lmi: LMI
+    shift: Array | None
+    output_weight: Array
+    input_weight: Array
+
+
+def state(
+    network: Network,
+    inputs: InputSet | None = None,
+    *,
+    method: str = "neuron",
+    shift: Array | None = None,
+    output_weight: Array | None = None,
+    input_weight: Array | None = None,
+) -> Statement:
+    """State the theorem as an LMI in rho and T1, ..., Tl, with its closed-form feasible start."""
+    bounds = layer_bounds(network, inputs, "slope")
+    n = network.n_in
+    d = selector(0, n)
+    signals = network_signals(network, bounds, d, n)
+    weight_u = np.ones(network.n_out) if output_weight is None else np.asarray(output_weight, dtype=np.float64)
+    weight_y = np.ones(n) if input_weight is None else np.asarray(input_weight, dtype=np.float64)
+    residual = signals.output if shift is None else signals.output + Factor(network.n_out, {0: Ball.exact(-shift)})
+    z = residual.scale_rows(weight_u)
+    variables, terms = signals.multiplier_terms(method)
+    supply = gram(d.scale_rows(weight_y), signals.sizes)
+    inequality = MatrixInequality(
+        "dissipation", signals.sizes, (Scaled("rho", supply), *terms), -gram(z, signals.sizes)
+    )
+    t, rho = feasible_multipliers(signals, z.dense(signals.sizes), weight_y)
+    start = {"rho": np.array([1.5 * rho])} | {v.name: np.full(v.size, t[int(v.name[1:]) - 1]) for v in variables}
+    lmi = LMI(
+        (Variable("rho", 1), *variables),
+        (inequality,),
+        objective={"rho": np.ones(1)},
+        start=start,
+    )
+    return Statement(network, inputs, bounds, signals, lmi, shift, weight_u, weight_y)
+
+
+def conclude(statement: Statement, values: Values) -> dict[str, Array] | None:
+    """Numbers near the suggested ones at which the theorem is proved; None if none were found."""
+    return prove_least(statement.lmi, values, "rho")
+
+
+def claim(statement: Statement, values: Values) -> dict[str, Any]:
+    """The fields of a "lipschitz" certificate (proofs/FORMAT.md) at proved values."""
+    return {
+        "input_set": None if statement.inputs is None else input_set_block(statement.inputs),
+        "bounds": bounds_block(statement.bounds),
+        "multipliers": [hex_array(t) for t in per_neuron(statement.signals, statement.bounds, values)],
+        "rho": hex_array(values["rho"][0]),
+        "shift": None if statement.shift is None else hex_array(statement.shift),
+        "output_weight": hex_array(statement.output_weight),
+        "input_weight": hex_array(statement.input_weight),
+        "upper": hex_array(root_upper(float(values["rho"][0]))),
+    }
+
+
+def box_region(region: tuple[Any, Any] | None, n_in: int) -> InputSet | None:
+    """(low, high) as an input set; the half-widths are rounded up."""
+    if region is None:
+        return None
+    try:
+        low, high = (np.asarray(side, dtype=np.float64) for side in region)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"region is {region!r}.", "Give (low, high), two arrays of the observation's size.") from error
+    if low.shape != (n_in,) or high.shape != (n_in,):
+        raise NetworkError(f"region has sides of shape {low.shape} and {high.shape}, expected ({n_in},).")
+    if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high)) and np.all(low <= high)):
+        raise NetworkError("region needs finite sides with low <= high.", "Leave it out for the global bound.")
+    center = low + (high - low) / 2
+    half = np.nextafter(np.maximum(high - center, center - low), np.inf)
+    return InputSet.from_box(center, np.where(low == high, 0.0, half))
+
+
+def lipschitz(
+    policy: Network | _HasNetwork,
+    method: str = "auto",
+    region: tuple[Any, Any] | None = None,
+    solver: str = "barrier",
+    *,
+    gap: float = 1e-7,
+) -> Bound:
+    """Bound the Lipschitz constant of a policy (Euclidean norms), and prove the bound.
+
+    Parameters
+    ----------
+    policy : Network or object with a `network`
+    method : {"auto", "product", "layer", "neuron", "local"}
+        "neuron" is LipSDP-Neuron, "layer" LipSDP-Layer, "product" the product of spectral norms and slopes; "local" is "neuron"
+        and insists on a region; "auto" is "neuron" up to 1600 signals, beyond that "product".
+    region : (low, high), optional
+        Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two points of it.
+    solver : {"barrier", "clarabel", "scs", "mosek"}
+    gap : float
+        Relative duality gap at which the solver stops.
+
+    Returns
+    -------
+    Bound
+        `upper` is proved, `lower` is attained by a stored pair.
+
+    Raises
+    ------
+    NetworkError, SolverError, LipctrlError
+    """
+    network = policy if isinstance(policy, Network) else policy.network
+    if method not in METHODS:
+        raise LipctrlError(f"Unknown method {method!r}.", f"Choose one of {', '.join(METHODS)}.")
+    if method == "local" and region is None:
+        raise LipctrlError("method='local' needs a region.", "Give region=(low, high) in observation units.")
+    began = time.perf_counter()
+    inputs = box_region(region, network.n_in)
+    bounds = layer_bounds(network, inputs, "slope")
+    product = product_bound(network, bounds)
+    pair = attained_slope(network, inputs)
+    words = "global" if inputs is None else f"box center {inputs.center.tolist()}, half-width {inputs.box.tolist()}"
+    simple = Bound(
+        upper=product, lower=pair.slope, product=product, trust=Trust.PROVED, method="product", solver="none", region=words
+    )
+    if method == "auto":
+        method = "neuron" if network.n_in + network.n_neurons <= LARGEST_SDP else "product"
+    if method == "product":
+        return replace(simple, seconds=time.perf_counter() - began)
+    statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
+    solution = solve(statement.lmi, solver, gap=gap)
+    proved = conclude(statement, solution.values)
+    if proved is None:
+        return replace(simple, seconds=time.perf_counter() - began)
+    upper = root_upper(float(proved["rho"][0]))
+    sdp_lower = float(np.sqrt(max(solution.lower, 0.0)))
+    certificate = {"theorem": "lipschitz", "network": network_block(network), **claim(statement, proved)}
+    certificate["information"] = {"attained_by": [pair.x.tolist(), pair.y.tolist()], "solver": solver}
+    return Bound(
+        upper=upper,
+        lower=pair.slope,
+        trust=Trust.PROVED,
+        method="local" if method == "local" else method,
+        sdp_lower=sdp_lower,
+        sdp_gap=(upper - sdp_lower) / upper,
+        product=product,
+        solver=solver,
+        region=words,
+        seconds=time.perf_counter() - began,
+        certificate=certificate,
+    )

@@ -1,0 +1,124 @@
+"""The search for a large ellipsoid on which Lyapunov's theorem can be proved. It proves nothing itself.
+
+The sectors depend on the region, the region on P: for a shape P0 the largest r is found for which the LMI with the sectors of
+{e'P0e <= r^2} is feasible; then P is optimised in it and becomes the next shape.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from lipctrl.lmi.lmi import Array, Values
+from lipctrl.lmi.solvers import barrier
+from lipctrl.lmi.solvers.feasibility import feasible_point
+from lipctrl.plants.loop import Loop
+from lipctrl.proofs.verify import holds
+from lipctrl.theorems.hinf import lyapunov_matrix
+from lipctrl.theorems.lyapunov import Statement, ellipsoid_volume, state
+
+Found = tuple[Statement, dict[str, Array]]
+
+
+def find_global(loop: Loop) -> Found | None:
+    """Proved values on all of R^n, or None."""
+    statement = state(loop, None)
+    shapes = candidate_shapes(loop)
+    return _solve(statement, shapes[0]) if shapes else None
+
+
+def find_local(loop: Loop, *, time_limit: float = 20.0) -> Found | None:
+    """Proved values on the largest ellipsoid found within about `time_limit` seconds, or None."""
+    deadline = time.perf_counter() + time_limit
+    best: Found | None = None
+    for shape in candidate_shapes(loop):
+        found = _largest(loop, shape, 1.0, deadline)
+        if found is not None and _volume(found) > _volume(best):
+            best = found
+        if time.perf_counter() > deadline:
+            break
+    for _ in range(12):
+        if best is None or time.perf_counter() > deadline:
+            break
+        found = _largest(loop, best[1]["P"], 1.0, deadline, factor=1.3)
+        if found is None or _volume(found) < 1.01 * _volume(best):
+            break
+        best = found
+    return best
+
+
+def candidate_shapes(loop: Loop) -> list[Array]:
+    """Lyapunov matrices of the linearised loop for several Q, scaled so that max |K C e| = 1 on {e'Pe <= 1}."""
+    A, dt = loop.A_closed, loop.plant.dt
+    gain = loop.K @ loop.plant.C
+    size = max(float(np.linalg.norm(gain)), 1e-12)
+    n = len(A)
+    shapes = []
+    for share in (1e-3, 0.1, 10.0):
+        P = lyapunov_matrix(A, gain.T @ gain / size**2 + share * np.eye(n), dt)
+        if P is not None:
+            reach = float(np.linalg.eigvalsh(gain @ np.linalg.solve(P, gain.T))[-1])
+            shapes.append(P * (reach if reach > 0 else 1.0))
+    return shapes
+
+
+def _largest(loop: Loop, shape: Array, r: float, deadline: float, factor: float = 4.0) -> Found | None:
+    """Largest feasible r by expansion or contraction, then bisection of log r; P optimised at the last feasible one."""
+    chol = np.linalg.cholesky(np.linalg.inv(shape))
+
+    def attempt(radius: float) -> Found | None:
+        return _solve(state(loop, radius * chol), shape / radius**2, optimise=False)
+
+    good: tuple[float, Found] | None = None
+    bad: float | None = None
+    for _ in range(14):
+        found = attempt(r)
+        if found is not None:
+            good = (r, found)
+        else:
+            bad = r
+        if time.perf_counter() > deadline or (good is not None and bad is not None and bad / good[0] < 1.06):
+            break
+        if good is None:
+            r /= factor
+        elif bad is None:
+            r *= factor
+        else:
+            r = float(np.sqrt(good[0] * bad))
+        factor = max(factor, 1.3)
+    if good is None:
+        return None
+    return _optimise(good[1], chol * good[0])
+
+
+def _solve(statement: Statement, shape: Array, optimise: bool = True) -> Found | None:
+    """Feasible and proved values of the statement."""
+    guess: dict[str, Array] = {"P": 1.5 * shape}
+    storage = statement.lmi.inequalities[0].evaluate(
+        {"P": guess["P"]} | {v.name: np.zeros(v.size) for v in statement.lmi.variables[1:]}
+    )
+    size = float(np.abs(np.diag(storage.mid)).max())
+    for variable in statement.lmi.variables[1:]:
+        guess[variable.name] = np.full(variable.size, max(size, 1e-9))
+    values = feasible_point(statement.lmi, guess)
+    if values is None or not holds(statement.lmi, values):
+        return None
+    return statement, values
+
+
+def _optimise(found: Found, generators: Array) -> Found:
+    """A larger ellipsoid in the same sectors: minimise trace(G'PG), then once more weighted by the result (log det)."""
+    statement, values = found
+    for _ in range(2):
+        weight = generators @ generators.T if _ == 0 else np.linalg.inv(values["P"])
+        lmi = replace(statement.lmi, objective={"P": weight}, start=values)
+        solution = barrier.solve(lmi, gap=1e-3, max_iterations=40)
+        if holds(statement.lmi, solution.values) and _volume((statement, solution.values)) > _volume((statement, values)):
+            values = dict(solution.values)
+    return statement, values
+
+
+def _volume(found: tuple[Statement, Values] | None) -> float:
+    return 0.0 if found is None else ellipsoid_volume(found[1]["P"])

@@ -107,3 +107,51 @@ class TheoremResult:
     seconds: float = 0.0
     witness: dict[str, Any] | None = field(default=None, repr=False)
     certificate: dict[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The answer of :func:`lipctrl.certify`: one verdict, the claim in words, and a row per theorem.
+
+    Attributes
+    ----------
+    verdict, trust : Verdict, Trust
+    claim : str
+        What was proved or refuted, or why nothing was, in words a control engineer can repeat.
+    model : str
+        "linear" or "nonlinear": the plant that the claim is about.
+    arithmetic : str
+        "real": the network as a real function of its weights.
+    scope : str
+        "global", "local", or "none".
+    policy, plant : dict
+        Name, algorithm, sha256, sizes, notes; name, dt, names of states, what the model leaves out.
+    equilibrium : dict
+        Keys x, u, proved, target_distance (None where nothing rests).
+    lipschitz : Bound or None
+        Of the whole policy, global.
+    theorems : tuple of TheoremResult
+    region : Region or None
+        Of the claim.
+    certificates : dict
+        Name of a claim -> content of its certificate; "verdict" names the one behind the verdict.
+    data : dict
+        Material for the picture (simulated trajectories), not part of the claim.
+    """
+
+    verdict: Verdict
+    trust: Trust
+    claim: str
+    model: str
+    arithmetic: str
+    scope: str
+    policy: dict[str, Any]
+    plant: dict[str, Any]
+    equilibrium: dict[str, Any]
+    lipschitz: Bound | None
+    theorems: tuple[TheoremResult, ...]
+    region: Region | None = None
+    certificates: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    headline: str | None = None
+    seconds: float = 0.0
+    data: dict[str, Any] = field(default_factory=dict, repr=False)

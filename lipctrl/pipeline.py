@@ -1,0 +1,247 @@
+"""The one straight way through the house: policy -> network -> plant at rest -> loop -> theorems -> proofs -> report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lipctrl.errors import LipctrlError, PlantError
+from lipctrl.networks.network import Network
+from lipctrl.plants.linearize import Linearization, find_linearization
+from lipctrl.plants.loop import Loop
+from lipctrl.plants.model import Model
+from lipctrl.plants.plant import Plant
+from lipctrl.plants.plant_file import plant_from_file
+from lipctrl.plants.resting import simulate
+from lipctrl.proofs.equilibrium import prove_equilibrium
+from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
+from lipctrl.theorems.lipschitz import lipschitz
+from lipctrl.theorems.rows import ROWS, with_certificate_head
+
+Progress = Callable[[str], None]
+
+
+def certify(
+    policy: Any,
+    plant: Any = None,
+    *,
+    target: ArrayLike | None = None,
+    tolerance: ArrayLike | None = None,
+    dt: float | None = None,
+    solver: str = "barrier",
+    time_limit: float = 60.0,
+    progress: Progress | None = None,
+) -> Report:
+    """Prove, refute or leave open the stability of a trained policy in closed loop with its plant.
+
+    Parameters
+    ----------
+    policy : str, Path, Policy or Network
+        What `load_policy` takes or returns, or a network.
+    plant : str, Plant, StateSpace, gymnasium.Env or Model, optional
+        Gymnasium id, plant file (.json, .mat, .npz), or an object. By default what the policy folder's card names.
+    target, tolerance : array_like, optional
+        State in which the loop should rest, and half widths of the goal set about it.
+    dt : float, optional
+        Seconds per step, where the plant does not say it.
+    solver : {"barrier", "clarabel", "scs", "mosek"}
+        For the Lipschitz bound; the closed-loop inequalities use "barrier".
+    time_limit : float
+        Seconds for the search as a whole, about.
+    progress : callable, optional
+        Called with the name of each stage.
+
+    Returns
+    -------
+    Report
+        A loop that cannot be certified is a report with its reasons, not an error.
+
+    Raises
+    ------
+    LipctrlError
+        If policy or plant cannot be used at all.
+    """
+    began = time.perf_counter()
+    say = progress or (lambda stage: None)
+    say("loading the policy")
+    network, described, given = _policy(policy, plant)
+    say("finding where the loop rests")
+    found = find_linearization(given, network, target=target, tolerance=tolerance, dt=dt)
+    equilibrium = _equilibrium(found, network)
+    say("bounding the policy (LipSDP)")
+    bound = lipschitz(network, solver=solver)
+    rows: list[TheoremResult] = []
+    if found.plant is not None:
+        loop = Loop(found.plant, network)
+        share = max(1.0, (time_limit - (time.perf_counter() - began)) / len(ROWS))
+        for name, theorem in ROWS.items():
+            say(name)
+            rows.append(theorem(loop, share))
+    return _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
+
+
+def _policy(policy: Any, plant: Any) -> tuple[Network, dict[str, Any], Any]:
+    """The network, its description, and the plant as given or as the policy's card names it."""
+    if isinstance(policy, Network):
+        described: dict[str, Any] = {"name": "network", "algorithm": None, "sha256": None, "notes": []}
+        network = policy
+    else:
+        from lipctrl.networks.loading.policy import load_policy
+
+        loaded = load_policy(policy) if isinstance(policy, str | Path) else policy
+        network = loaded.network
+        described = loaded.summary()
+        if plant is None:
+            plant = loaded.plant_path or loaded.environment
+    described |= {"n_observations": network.n_in, "n_actions": network.n_out, "neurons": network.n_neurons}
+    described["network_sha256"] = network.sha256
+    if plant is None:
+        raise PlantError(
+            "No plant was given, and the policy names none.",
+            "Give a Gymnasium id (--env Pendulum-v1), a plant file (--plant plant.json), or a python-control StateSpace.",
+        )
+    return network, described, _plant(plant)
+
+
+def _plant(plant: Any) -> Any:
+    if isinstance(plant, str | Path) and Path(plant).suffix in (".json", ".mat", ".npz"):
+        return plant_from_file(plant)
+    if type(plant).__module__.split(".")[0] == "control":
+        return Plant.from_control(plant)
+    return plant
+
+
+def _equilibrium(found: Linearization, network: Network) -> dict[str, Any]:
+    point = found.equilibrium
+    if point is None:
+        return {"x": None, "u": None, "proved": False, "target_distance": None}
+    proof = prove_equilibrium(found.dynamics, network, point.x) if isinstance(found.dynamics, Model) else None
+    return {
+        "x": point.x.tolist(),
+        "u": point.u.tolist(),
+        "proved": proof is not None,
+        "target_distance": point.target_distance,
+        "in_goal": point.in_goal,
+        "reason": found.reason,
+        "notes": list(point.notes),
+    }
+
+
+def _report(
+    found: Linearization,
+    rows: list[TheoremResult],
+    bound: Bound,
+    policy: dict[str, Any],
+    equilibrium: dict[str, Any],
+    network: Network,
+    seconds: float,
+) -> Report:
+    """Combine the rows: refuted first, then certified, else inconclusive."""
+    plant = found.plant
+    refuted = [row for row in rows if row.verdict is Verdict.REFUTED]
+    certified = [row for row in rows if row.verdict is Verdict.CERTIFIED and row.trust is Trust.PROVED]
+    chosen: TheoremResult | None = None
+    data: dict[str, Any] = {"trajectories": found.resting.trajectories}
+    if refuted:
+        chosen, verdict = refuted[0], Verdict.REFUTED
+    elif certified:
+        chosen = max(certified, key=lambda row: (row.scope == "global", _volume(row.region)))
+        verdict = Verdict.CERTIFIED
+        data["inside"] = paths = _simulate_region(found, network, chosen.region)
+        escaped = _escaped(found, chosen.region, paths)
+        if escaped is not None:
+            chosen = _override(chosen, escaped)
+            rows, verdict = [*rows, chosen], Verdict.REFUTED
+    else:
+        verdict = Verdict.INCONCLUSIVE
+    certificates = {row.name: with_certificate_head(row.certificate, policy) for row in rows if row.certificate}
+    if bound.certificate:
+        certificates["lipschitz"] = with_certificate_head(bound.certificate, policy)
+    named = {
+        "name": found.dynamics.name,
+        "dt": found.dynamics.dt,
+        "states": list(found.dynamics.state_names),
+        "goal": None if found.dynamics.goal is None else found.dynamics.goal.words,
+        "leaves_out": list(plant.model_leaves_out if plant is not None else found.dynamics.leaves_out),
+    }
+    return Report(
+        verdict=verdict,
+        trust=Trust.SAMPLED if chosen is None else chosen.trust,
+        claim=_claim(verdict, chosen, found, rows, named),
+        model="linear" if chosen is None else chosen.model,
+        arithmetic="real",
+        scope="none" if chosen is None else chosen.scope,
+        policy=policy,
+        plant=named,
+        equilibrium=equilibrium,
+        lipschitz=bound,
+        theorems=tuple(rows),
+        region=None if chosen is None else chosen.region,
+        certificates=certificates,
+        headline=None if chosen is None or chosen.certificate is None else chosen.name,
+        seconds=seconds,
+        data=data,
+    )
+
+
+def _claim(
+    verdict: Verdict, chosen: TheoremResult | None, found: Linearization, rows: list[TheoremResult], plant: dict[str, Any]
+) -> str:
+    """The answer in words; for INCONCLUSIVE the reasons."""
+    if chosen is None:
+        reasons = [found.reason] if found.plant is None else [f"{row.name}: {row.reason}" for row in rows]
+        return "Nothing was proved, which does not mean unstable. " + " ".join(reasons)
+    left_out = f" The linear model leaves out: {'; '.join(plant['leaves_out'])}." if plant["leaves_out"] else ""
+    time_base = " This is about continuous time, not about a sampled policy." if plant["dt"] == 0 else ""
+    ending = " Deterministic action, real arithmetic." + (left_out if chosen.model == "linear" else "") + time_base
+    return f"{plant['name']}: {chosen.reason}" + ending
+
+
+def _volume(region: Region | None) -> float:
+    return 0.0 if region is None or region.volume is None else region.volume
+
+
+def _simulate_region(found: Linearization, network: Network, region: Region | None) -> Any:
+    """Trajectories of the true dynamics from the boundary of the certified ellipsoid (global: of a unit ball)."""
+    if found.plant is None:
+        return None
+    n = found.plant.n_states
+    count, steps = (200, 1000) if found.dynamics.vectorised else (12, 200)
+    direction = np.random.default_rng(0).standard_normal((count, n))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    if region is not None and region.P is not None and region.level is not None:
+        direction = 0.999 * np.linalg.solve(np.linalg.cholesky(region.P / region.level).T, direction.T).T
+    return simulate(found.dynamics, network, found.plant.x0 + direction, steps)
+
+
+def _escaped(found: Linearization, region: Region | None, paths: Any) -> Any:
+    """A simulated trajectory from inside the certified region that ends outside it: the linear claim does not carry over."""
+    if paths is None or region is None or region.P is None or region.level is None or found.plant is None:
+        return None
+    e = paths[-1] - found.plant.x0
+    periods = found.dynamics.periods
+    turns = np.divide(e, periods, out=np.zeros_like(e), where=np.broadcast_to(periods > 0, e.shape))
+    e = e - np.where(periods > 0, periods, 0.0) * np.round(turns)
+    outside = ~(np.einsum("ki,ij,kj->k", e, region.P, e) <= region.level)
+    return paths[:, int(np.flatnonzero(outside)[0])] if outside.any() else None
+
+
+def _override(row: TheoremResult, trajectory: Any) -> TheoremResult:
+    return TheoremResult(
+        name="simulation of the true plant",
+        verdict=Verdict.REFUTED,
+        trust=Trust.SAMPLED,
+        model="nonlinear",
+        scope=row.scope,
+        reason=f"a simulated trajectory of the true plant starts at {trajectory[0].tolist()}, inside the region that "
+        f"'{row.name}' certifies for the linear model, and does not come back to it.",
+        witness={"trajectory": trajectory.tolist()},
+    )
+
+
+__all__ = ["LipctrlError", "certify"]

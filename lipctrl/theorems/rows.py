@@ -1,0 +1,184 @@
+"""Each stability theorem as one row of the report: hypotheses, LMI, proof, and the conclusion in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lipctrl.lmi.lmi import Congruence, MatrixInequality, selector
+from lipctrl.plants.loop import Loop
+from lipctrl.proofs.certificate import network_block, plant_block
+from lipctrl.proofs.verify import holds
+from lipctrl.results import Region, TheoremResult, Trust, Verdict
+from lipctrl.theorems import instability, lyapunov, small_gain
+from lipctrl.theorems.lyapunov_search import Found, find_global, find_local
+
+Row = Callable[[Loop, float], TheoremResult]
+EVERYWHERE = Region(kind="all", volume=None, units="")
+
+
+def _units(loop: Loop) -> str:
+    return " x ".join(loop.plant.state_names)
+
+
+def _inconclusive(name: str, scope: str, reason: str, margin: float | None = None) -> TheoremResult:
+    return TheoremResult(name, Verdict.INCONCLUSIVE, Trust.SAMPLED, "linear", scope, reason, margin)
+
+
+def equilibrium_stability(loop: Loop, seconds: float) -> TheoremResult:
+    """Is the equilibrium unstable? REFUTED with a proved witness; otherwise nothing is concluded."""
+    name = "equilibrium instability"
+    if loop.spectral_radius < 1:
+        return _inconclusive(name, "local", "not refuted: the linearised loop decays by its floating-point eigenvalues.")
+    witness = instability.refute(loop)
+    if witness is None:
+        return _inconclusive(name, "local", "the linearised loop does not decay, but instability was not proved either.")
+    return TheoremResult(
+        name,
+        Verdict.REFUTED,
+        Trust.PROVED,
+        "linear",
+        "local",
+        f"the equilibrium is unstable: a proved Lyapunov witness, and deviations along {_vector(witness.direction)} grow "
+        f"(floating-point spectral radius {loop.spectral_radius:.6g}).",
+        witness={
+            "P": witness.P.tolist(),
+            "direction": witness.direction.tolist(),
+            "trajectory": _growing(loop, witness.direction),
+        },
+        certificate=_certificate("instability", loop, instability.claim(witness)),
+    )
+
+
+def _growing(loop: Loop, direction: Any) -> list[list[float]]:
+    size = 1e-6 * (1 + float(np.linalg.norm(loop.plant.x0)))
+    return loop.simulate(loop.plant.x0 + size * direction, 200).tolist()
+
+
+def global_small_gain(loop: Loop, seconds: float) -> TheoremResult:
+    name = "small gain (global)"
+    result = small_gain.prove_global(loop)
+    if result is None:
+        return _inconclusive(
+            name, "global", "not applicable: the plant without the policy was not proved stable, and small gain needs that."
+        )
+    figures = f"|G|_inf <= {result.gamma:.6g}, Lipschitz bound of the policy {result.lip:.6g}, product {result.product:.4g}"
+    if not result.succeeds:
+        return _inconclusive(name, "global", f"{figures}: more than 1.", 1 - result.product)
+    return TheoremResult(
+        name,
+        Verdict.CERTIFIED,
+        Trust.PROVED,
+        "linear",
+        "global",
+        f"every trajectory of the linear plant with the policy converges exponentially to the equilibrium ({figures}).",
+        1 - result.product,
+        EVERYWHERE,
+        certificate=_certificate("small_gain", loop, small_gain.claim(result)),
+    )
+
+
+def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
+    name = "small gain (loop-shifted)"
+    result = small_gain.prove_local(loop, time_limit=seconds)
+    if result is None or not result.succeeds or result.level is None:
+        return _inconclusive(name, "local", "no box of observations was found on which the product of gains is at most 1.")
+    P = result.plant_part[1]["P"]
+    volume = lyapunov.ellipsoid_volume(P, result.level)
+    return TheoremResult(
+        name,
+        Verdict.CERTIFIED,
+        Trust.PROVED,
+        "linear",
+        "local",
+        f"every trajectory from an ellipsoid of volume {volume:.4g} ({_units(loop)}) about the equilibrium converges "
+        f"exponentially to it (product of gains {result.product:.4g}).",
+        1 - result.product,
+        Region("ellipsoid", volume, _units(loop), loop.plant.x0, P, result.level),
+        certificate=_certificate("small_gain", loop, small_gain.claim(result)),
+    )
+
+
+def global_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
+    name = "Lyapunov (global)"
+    found = find_global(loop)
+    if found is None:
+        return _inconclusive(name, "global", "no quadratic Lyapunov function was found for the global sectors of the policy.")
+    return _lyapunov_row(name, loop, found, EVERYWHERE, "every trajectory of the linear plant with the policy")
+
+
+def local_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
+    name = "Lyapunov (sectors)"
+    found = find_local(loop, time_limit=seconds)
+    if found is None:
+        return _inconclusive(name, "local", "no ellipsoid was found on which a quadratic Lyapunov function decreases.")
+    P = found[1]["P"]
+    volume = lyapunov.ellipsoid_volume(P)
+    region = Region("ellipsoid", volume, _units(loop), loop.plant.x0, P, 1.0)
+    start = f"every trajectory from an ellipsoid of volume {volume:.4g} ({_units(loop)}) about the equilibrium"
+    return _lyapunov_row(name, loop, found, region, start)
+
+
+def _lyapunov_row(name: str, loop: Loop, found: Found, region: Region, start: str) -> TheoremResult:
+    statement, values = found
+    return TheoremResult(
+        name,
+        Verdict.CERTIFIED,
+        Trust.PROVED,
+        "linear",
+        "global" if region.kind == "all" else "local",
+        f"{start} converges exponentially to it." if region.kind != "all" else f"{start} converges exponentially to the "
+        "equilibrium.",
+        proved_decay(statement, values),
+        region,
+        certificate=_certificate("lyapunov", loop, lyapunov.claim(statement, values)),
+    )
+
+
+def proved_decay(statement: lyapunov.Statement, values: dict[str, Any]) -> float:
+    """The largest eta = 2^-k for which V+ - V <= -eta V (continuous: dV/dt <= -eta V per second) is proved; 0 if none is."""
+    dissipation = statement.lmi.inequalities[0]
+    E = selector(0, statement.loop.plant.n_states)
+    for k in range(1 if statement.loop.plant.dt else -6, 34):
+        eta = 2.0**-k
+        faster = MatrixInequality(
+            "decay", dissipation.sizes, (*dissipation.terms, Congruence("P", E, E, -eta / 2)), dissipation.constant
+        )
+        if holds(replace(statement.lmi, inequalities=(faster,)), values):
+            return eta
+    return 0.0
+
+
+def _vector(x: Any) -> str:
+    return "(" + ", ".join(f"{value:.3g}" for value in x) + ")"
+
+
+def _certificate(theorem: str, loop: Loop, fields: dict[str, Any]) -> dict[str, Any]:
+    return {"theorem": theorem, "network": network_block(loop.network), "plant": plant_block(loop.plant), **fields}
+
+
+def with_certificate_head(certificate: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
+    """The certificate with the policy's file named; that this file means this network is trusted, and said so."""
+    return {"policy_sha256": policy.get("sha256"), **certificate}
+
+
+def _timed(row: Row) -> Row:
+    def run(loop: Loop, seconds: float) -> TheoremResult:
+        began = time.perf_counter()
+        return replace(row(loop, seconds), seconds=time.perf_counter() - began)
+
+    return run
+
+
+#: every stability theorem, in the order of the report
+ROWS: dict[str, Row] = {
+    "equilibrium instability": _timed(equilibrium_stability),
+    "small gain (global)": _timed(global_small_gain),
+    "small gain (loop-shifted)": _timed(local_small_gain),
+    "Lyapunov (global)": _timed(global_lyapunov),
+    "Lyapunov (sectors)": _timed(local_lyapunov),
+}

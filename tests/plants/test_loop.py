@@ -136,7 +136,7 @@ def test_a_point_where_the_loop_does_not_rest_is_refused():
 def test_a_policy_that_overflows_at_the_operating_point_is_refused():
     plant = Plant([[0.5]], [[1.0]], [[1.0]], dt=0.1, y0=[1e308])
     with (
-        pytest.raises(LoopError, match="gives .*inf"),
+        pytest.raises(LoopError, match=r"gives .*inf"),
         np.errstate(over="ignore"),
     ):
         Loop(plant, Network([Affine([[1e308]])]))

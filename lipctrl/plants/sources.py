@@ -1,0 +1,100 @@
+"""The forms in which a plant and a policy may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipctrl.errors import LoopError, NetworkError, PlantError
+from lipctrl.networks.network import Network
+from lipctrl.plants.dynamics import Dynamics, FunctionDynamics, LinearDynamics
+from lipctrl.plants.goal import Goal
+from lipctrl.plants.models import model_by_id
+from lipctrl.plants.plant import Plant, checked_dt
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 0.3
+
+
+def network_of(policy: Any) -> Network:
+    """The network of a policy: the policy itself, or its attribute ``network``."""
+    network = policy if isinstance(policy, Network) else getattr(policy, "network", None)
+    if not isinstance(network, Network):
+        raise NetworkError(
+            f"A {type(policy).__name__} was given as the policy.",
+            "Give what load_policy returns, or a lipctrl.networks.network.Network.",
+        )
+    return network
+
+
+def dynamics_of(
+    env: Any,
+    policy: Any,
+    network: Network,
+    target: ArrayLike | None = None,
+    tolerance: ArrayLike | None = None,
+    goal: Goal | None = None,
+    observe: Callable[[Array], ArrayLike] | None = None,
+    dt: float | None = None,
+) -> Dynamics:
+    """The plant, in whatever form it was given, as :class:`Dynamics` with its goal."""
+    if goal is not None and (target is not None or tolerance is not None):
+        raise PlantError("Both a goal and a target or tolerance were given.", "Give one of the two.")
+    if observe is not None and (isinstance(env, str | Dynamics | Plant) or not callable(env)):
+        raise PlantError("An observation function was given with a plant that has its own.", "Leave `observe` away.")
+    dynamics: Dynamics
+    if isinstance(env, Plant):
+        dynamics = LinearDynamics(env)
+    elif isinstance(env, Dynamics):
+        dynamics = env
+    elif isinstance(env, str) and (model := model_by_id(env)) is not None:
+        dynamics = model
+    elif isinstance(env, str) or hasattr(env, "unwrapped"):
+        from lipctrl.plants.gymnasium_environment import dynamics_of_environment
+
+        dynamics = dynamics_of_environment(env, dt, policy)
+    elif callable(env):
+        wanted = goal or _goal(None, target, tolerance, None)
+        if wanted is None:
+            raise PlantError(
+                "A function was given without the state in which the loop should rest.",
+                "Pass target=[...], one number for each state.",
+            )
+        n_states = wanted.n_states
+        if observe is None and network.n_in != n_states:
+            raise LoopError(
+                f"The policy takes {network.n_in} observations, but the target has {n_states} states.",
+                "Pass observe=, the function from the state to the observation.",
+            )
+        return FunctionDynamics(env, observe, (n_states, network.n_out, network.n_in), dt, wanted)
+    else:
+        raise PlantError(
+            f"A {type(env).__name__} was given as the plant.",
+            "Give a Gymnasium id or environment, a Model, a Plant (Plant.from_control), or a function step(x, u).",
+        )
+    if dt is not None and checked_dt(dt) != dynamics.dt:
+        raise PlantError(
+            f"dt = {dt:g} was given, but {dynamics.name} has dt = {dynamics.dt:g}.", "Leave dt away, or correct it."
+        )
+    wanted = goal or _goal(dynamics.goal, target, tolerance, dynamics)
+    if wanted is not None and wanted.n_states != dynamics.n_states:
+        raise PlantError(
+            f"The target has {wanted.n_states} entries, but {dynamics.name} has {dynamics.n_states} states."
+        )
+    return dynamics.with_goal(wanted)
+
+
+def _goal(
+    own: Goal | None, target: ArrayLike | None, tolerance: ArrayLike | None, dynamics: Dynamics | None
+) -> Goal | None:
+    if target is None and tolerance is None:
+        return own
+    if target is None and own is None:
+        raise PlantError("A tolerance was given without a target.", "Pass target=[...], one number for each state.")
+    centre = target if target is not None or own is None else own.target
+    width = tolerance if tolerance is not None else (TOLERANCE if own is None else own.tolerance)
+    return Goal(np.asarray(centre), width, None if dynamics is None else dynamics.periods)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.presentation import Document, Facts, Printable, Table, number, number_down, number_up, seconds, vector
+
 Array = NDArray[np.float64]
 
 
@@ -25,6 +27,11 @@ class Trust(enum.IntEnum):
         """A conclusion is worth as much as the weakest of its parts."""
         return min(parts, default=Trust.SAMPLED)
 
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    __format__ = object.__format__
+
 
 class Verdict(enum.Enum):
     """CERTIFIED needs a proof, REFUTED a witness; everything else is INCONCLUSIVE, which never means unstable."""
@@ -36,9 +43,12 @@ class Verdict(enum.Enum):
     def __bool__(self) -> bool:
         raise TypeError("A verdict has three values: compare it with Verdict.CERTIFIED instead of using it as a bool.")
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
-class Bound:
+class Bound(Printable):
     """A bound on a Lipschitz constant or an H-infinity norm.
 
     Attributes
@@ -79,6 +89,21 @@ class Bound:
     seconds: float = 0.0
     certificate: dict[str, Any] | None = field(default=None, repr=False)
 
+    def document(self) -> Document:
+        """Title and rows for print."""
+        quantity = "H-infinity norm" if self.method == "bounded-real" else "Lipschitz constant"
+        optimum = f"at least {number_down(self.sdp_lower)}, relative gap {number_up(self.sdp_gap, 2)}"
+        rows = [
+            ("Upper bound", f"{number_up(self.upper)} ({self.trust})"),
+            ("Attained", number_down(self.lower)),
+            ("Product of norms", number_up(self.product)),
+            ("SDP optimum", "-" if self.sdp_lower is None else optimum),
+            ("Method", self.method + (f", solver {self.solver}" if self.solver not in ("", "none") else "")),
+            ("Where", self.region),
+            ("Time", seconds(self.seconds)),
+        ]
+        return Document(f"{quantity} <= {number_up(self.upper)} ({self.trust}, {self.norm})", (Facts(tuple(rows)),))
+
 
 @dataclass(frozen=True)
 class Region:
@@ -91,9 +116,14 @@ class Region:
     P: Array | None = None
     level: float | None = None
 
+    def __str__(self) -> str:
+        if self.kind == "all":
+            return "all states"
+        return self.kind if self.volume is None else f"{number_down(self.volume, 4)} {self.units}".strip()
+
 
 @dataclass(frozen=True)
-class TheoremResult:
+class TheoremResult(Printable):
     """One row of the report: what one theorem says of one loop."""
 
     name: str
@@ -108,9 +138,28 @@ class TheoremResult:
     witness: dict[str, Any] | None = field(default=None, repr=False)
     certificate: dict[str, Any] | None = field(default=None, repr=False)
 
+    def cells(self) -> tuple[str, ...]:
+        """One cell for each of :data:`THEOREM_COLUMNS`."""
+        return (
+            self.name,
+            str(self.verdict),
+            str(self.trust),
+            number_down(self.margin, 3),
+            "-" if self.region is None else str(self.region),
+            seconds(self.seconds),
+            self.reason,
+        )
+
+    def document(self) -> Document:
+        """Title and rows for print."""
+        return Document(f"{self.verdict} {self.name}", (Facts(tuple(zip(THEOREM_COLUMNS, self.cells(), strict=True))),))
+
+
+THEOREM_COLUMNS = ("Theorem", "Verdict", "Trust", "Margin", "Region", "Time", "Reason")
+
 
 @dataclass(frozen=True)
-class Report:
+class Report(Printable):
     """The answer of :func:`lipctrl.certify`: one verdict, the claim in words, and a row per theorem.
 
     Attributes
@@ -155,3 +204,52 @@ class Report:
     headline: str | None = None
     seconds: float = 0.0
     data: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def document(self) -> Document:
+        """Title, facts and the table of theorems for print."""
+        policy = [str(self.policy[key]) for key in ("name", "algorithm") if self.policy.get(key)]
+        facts = [
+            ("Claim", self.claim),
+            ("Policy", ", ".join(policy) + _sizes(self.policy)),
+            ("Plant", _plant_words(self.plant)),
+            ("Equilibrium", _equilibrium_words(self.equilibrium, self.plant.get("states") or ())),
+        ]
+        if self.lipschitz is not None:
+            facts.append(("Lipschitz", _lipschitz_words(self.lipschitz)))
+        facts += [("Note", str(note)) for note in self.policy.get("notes") or ()]
+        facts.append(("Time", seconds(self.seconds)))
+        title = f"{self.verdict} ({self.trust}): {' + '.join(policy[:1])} on {self.plant.get('name', 'its plant')}"
+        blocks: tuple[Facts | Table, ...] = (Facts(tuple(facts)),)
+        if self.theorems:
+            blocks += (Table(THEOREM_COLUMNS, tuple(row.cells() for row in self.theorems)),)
+        return Document(title, blocks)
+
+
+def _sizes(policy: dict[str, Any]) -> str:
+    if policy.get("n_observations") is None:
+        return ""
+    return f" ({policy['n_observations']} observations -> {policy['n_actions']} actions, {policy['neurons']} neurons)"
+
+
+def _plant_words(plant: dict[str, Any]) -> str:
+    dt = plant.get("dt")
+    time_base = "" if dt is None else ", continuous time" if dt == 0 else f", every {number(dt)} s"
+    wanted = f"; wanted: {plant['goal']}" if plant.get("goal") else ""
+    left_out = plant.get("leaves_out")
+    return f"{plant.get('name')}{time_base}{wanted}" + (f"; left out: {'; '.join(left_out)}" if left_out else "")
+
+
+def _equilibrium_words(equilibrium: dict[str, Any], states: Iterable[str]) -> str:
+    if equilibrium.get("x") is None:
+        return "none found"
+    distance = equilibrium.get("target_distance")
+    words = f"{vector(equilibrium['x'], tuple(states))}; u = {vector(equilibrium['u'])}; "
+    words += "no target known" if distance is None else f"{number(distance, 4)} from the target"
+    return words + ("; existence proved" if equilibrium.get("proved") else "; found numerically")
+
+
+def _lipschitz_words(bound: Bound) -> str:
+    return (
+        f"at most {number_up(bound.upper)} ({bound.trust}, {bound.method}); attained {number_down(bound.lower)}; "
+        f"product of norms {number_up(bound.product)}"
+    )

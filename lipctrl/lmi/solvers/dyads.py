@@ -71,6 +71,7 @@ class Dyads:
     def __init__(self, inequality: MatrixInequality, layout: Layout) -> None:
         n = inequality.order
         self.order = n
+        self.scale = np.ones(n)
         self.constant = np.zeros((n, n)) if inequality.constant is None else inequality.constant.mid
         left: list[Array] = []
         right: list[Array] = []
@@ -110,6 +111,7 @@ class Dyads:
     def rescale(self, scale: Array) -> None:
         """Congruence of the whole inequality with diag(scale), which changes neither feasibility nor objective."""
         outer = np.outer(scale, scale)
+        self.scale = self.scale * scale
         self.constant = self.constant * outer
         self.U, self.V = self.U * scale, self.V * scale
         self.dense = [(j, S * outer) for j, S in self.dense]

@@ -1,0 +1,191 @@
+"""Laws of Lipschitz bounds, known optima, known faults of other tools, and attained lower bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lipctrl.errors import LipctrlError, NetworkError
+from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.results import Trust
+from lipctrl.theorems import lipschitz as theorem
+from lipctrl.theorems.attained import attained_slope, slope_lower
+from lipctrl.theorems.lipschitz import lipschitz
+from tests.networks_for_tests import random_network
+
+KINDS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus", "hardtanh", "identity")
+
+
+def kind_network(kind: str, sizes: tuple[int, ...], seed: int) -> Network:
+    layers = list(random_network(sizes, "relu", seed).layers)
+    parameters = {"low": -0.5, "high": 0.7} if kind == "hardtanh" else {"alpha": 2.0} if kind == "elu" else {}
+    return Network([Elementwise(kind, e.n, **parameters) if isinstance(e, Elementwise) else e for e in layers])
+
+
+@pytest.mark.parametrize(("sizes", "optimum"), [((2, 64, 64, 1), 8.681751957), ((17, 64, 64, 6), 6.533000443)])
+def test_published_random_networks(sizes, optimum):
+    bound = lipschitz(random_network(sizes))
+    assert bound.trust is Trust.PROVED
+    assert optimum * (1 - 1e-9) <= bound.upper <= optimum * (1 + 1e-5)
+    assert bound.sdp_lower <= optimum * (1 + 1e-9)
+    assert bound.lower <= bound.upper <= bound.product
+
+
+def test_product_of_spectral_norms_of_the_published_network():
+    assert lipschitz(random_network((2, 64, 64, 1)), method="product").upper == pytest.approx(31.201, abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(kind=st.sampled_from(KINDS), depth=st.integers(1, 3), seed=st.integers(0, 999))
+def test_neuron_below_layer_below_product_and_above_what_is_attained(kind, depth, seed):
+    network = kind_network(kind, (2, *[5] * depth, 2), seed)
+    neuron, layer = lipschitz(network, "neuron"), lipschitz(network, "layer")
+    assert neuron.sdp_lower <= layer.upper * (1 + 1e-9)
+    assert layer.sdp_lower <= layer.product * (1 + 1e-9)
+    assert neuron.lower <= neuron.upper
+    assert neuron.upper <= layer.upper * (1 + 1e-5)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(kind=st.sampled_from(KINDS), seed=st.integers(0, 999), width=st.sampled_from([0.0, 0.01, 0.3, 2.0]))
+def test_a_larger_region_never_gives_a_smaller_bound(kind, seed, width):
+    network = kind_network(kind, (2, 6, 4, 1), seed)
+    center = np.random.default_rng(seed).standard_normal(2)
+    inner = lipschitz(network, "local", (center - width, center + width))
+    outer = lipschitz(network, "local", (center - 2 * width - 0.1, center + 3 * width + 0.1))
+    assert inner.sdp_lower <= outer.upper * (1 + 1e-6)
+    assert outer.upper <= lipschitz(network).upper * (1 + 1e-5)
+    assert inner.lower <= inner.upper
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 999))
+def test_invariance_under_permutation_and_rescaling_of_relus(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network((3, 8, 6, 2), "relu", seed)
+    W0, r1, W1, r2, W2 = network.layers
+    order, scale = rng.permutation(8), 2.0 ** rng.integers(-3, 4, 8)
+    changed = Network(
+        [Affine(scale[:, None] * W0.W[order], scale * W0.b[order]), r1, Affine(W1.W[:, order] / scale, W1.b), r2, W2]
+    )
+    a, b = lipschitz(network, gap=1e-8), lipschitz(changed, gap=1e-8)
+    assert a.upper == pytest.approx(b.upper, rel=1e-6)
+
+
+def test_sampled_slopes_never_exceed_a_local_bound():
+    network = random_network((2, 16, 16, 2), "tanh", 5)
+    low, high = np.array([-0.4, 0.1]), np.array([0.2, 0.9])
+    bound = lipschitz(network, "local", (low, high))
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(low, high, (2, 20000, 2))
+    slopes = np.linalg.norm(network(x) - network(y), axis=1) / np.linalg.norm(x - y, axis=1)
+    assert slopes.max() <= bound.upper
+    assert bound.lower <= bound.upper <= lipschitz(network).upper
+
+
+def test_one_linear_layer_is_its_spectral_norm():
+    W = np.array([[3.0, 0.0], [4.0, 5.0]])
+    bound = lipschitz(Network([Affine(W)]))
+    assert bound.upper == pytest.approx(np.linalg.norm(W, 2), rel=1e-9)
+    assert bound.lower == pytest.approx(np.linalg.norm(W, 2), rel=1e-6)
+
+
+def test_dead_duplicated_and_zero_neurons():
+    W0 = np.array([[1.0, 2.0], [1.0, 2.0], [0.0, 0.0], [3.0, -1.0]])
+    W1 = np.array([[1.0, 1.0, 5.0, 0.0]])
+    bound = lipschitz(Network([Affine(W0), Elementwise("relu", 4), Affine(W1)]))
+    assert bound.upper == pytest.approx(2 * np.sqrt(5), rel=1e-6)
+
+
+def test_the_zero_network_has_a_bound():
+    bound = lipschitz(Network([Affine(np.zeros((2, 3))), Elementwise("tanh", 2), Affine(np.zeros((1, 2)))]))
+    assert 0 <= bound.lower <= bound.upper < 1e-3
+
+
+def test_coupled_multipliers_of_lipsdp_network_are_not_offered():
+    """Counter-examples to the coupled mode: it claims 1.000 where 2.828 is attained, and 4.65e-6 where 1 is."""
+    first = Network([Affine([[2, 2], [1, 2], [-1, -1]]), Elementwise("relu", 3), Affine([[1, -1, 0]])])
+    second = Network([Affine([[1], [1]], [1, -1]), Elementwise("relu", 2), Affine([[1, -1]])])
+    assert lipschitz(first).lower >= 2.82 and lipschitz(first).upper >= 2 * np.sqrt(2)
+    assert lipschitz(second).lower >= 0.999 and lipschitz(second).upper >= 1
+    with pytest.raises(LipctrlError, match="Choose one of"):
+        lipschitz(first, method="network")
+
+
+@pytest.mark.parametrize(("kind", "attained", "parameters"), [("gelu", 1.1289, {}), ("silu", 1.0998, {}), ("elu", 2.0, {"alpha": 2.0})])
+def test_slopes_beyond_one_are_counted(kind, attained, parameters):
+    """Tools that take every activation as [0, 1] claim 1 here; the largest derivative is attained and larger."""
+    network = Network([Affine([[1.0]]), Elementwise(kind, 1, **parameters), Affine([[1.0]])])
+    bound = lipschitz(network)
+    assert bound.lower >= 0.999 * attained
+    assert bound.upper == pytest.approx(attained, rel=1e-3)
+
+
+def test_a_jacobian_at_a_kink_is_no_lower_bound():
+    """relu(x) - relu(-x) = x: the mask (1, 1) at zero would give 2, the truth is 1."""
+    network = Network([Affine([[1.0], [-1.0]]), Elementwise("relu", 2), Affine([[1.0, -1.0]])])
+    assert lipschitz(network).lower <= 1.0
+
+
+def test_slope_of_a_pair_is_rounded_down():
+    network = Network([Affine([[1 / 3]])])
+    assert slope_lower(network, np.array([3.0]), np.array([0.0])) <= 1 / 3
+    assert slope_lower(network, np.array([1.0]), np.array([1.0])) == 0.0
+    pair = attained_slope(random_network((4, 9, 2)))
+    assert pair.slope > 0
+
+
+def test_residual_with_shift_and_weights():
+    """The bound of D_u (pi - K) D_y^-1 for a linear policy is the spectral norm."""
+    W, K = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[0.5, 1.0], [0.0, 1.0]])
+    weight_u, weight_y = np.array([2.0, 0.5]), np.array([1.0, 4.0])
+    statement = theorem.state(Network([Affine(W)]), shift=K, output_weight=weight_u, input_weight=weight_y)
+    values = theorem.conclude(statement, statement.lmi.start)
+    expected = np.linalg.norm(weight_u[:, None] * (W - K) / weight_y, 2)
+    assert np.sqrt(values["rho"][0]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_solvers_that_lie_still_give_a_true_bound():
+    network = random_network((2, 8, 8, 1))
+    statement = theorem.state(network)
+    truth = lipschitz(network).lower
+    for lie in (0.0, -1.0, np.nan, np.inf, 1e-300, 1e300):
+        values = {name: np.full_like(value, lie) for name, value in statement.lmi.start.items()}
+        proved = theorem.conclude(statement, values)
+        assert proved is not None
+        assert np.sqrt(proved["rho"][0]) >= truth
+
+
+def test_bad_regions_are_refused():
+    network = random_network((2, 4, 1))
+    for region in (([0], [1]), ([0, 0], [-1, 1]), ([0, np.nan], [1, 1]), 3):
+        with pytest.raises(NetworkError, match="region"):
+            lipschitz(network, region=region)
+    with pytest.raises(LipctrlError, match="needs a region"):
+        lipschitz(network, method="local")
+
+
+def published(path, weights="weights"):
+    """Weights of a published .mat file as a ReLU network without biases (slopes in [0, 1] are all that matters)."""
+    cells = [np.asarray(w, dtype=float) for w in scipy.io.loadmat(path)[weights].ravel()]
+    layers: list[Affine | Elementwise] = []
+    for k, W in enumerate(cells):
+        layers += [Affine(W)] + ([Elementwise("relu", W.shape[0])] if k < len(cells) - 1 else [])
+    return Network(layers)
+
+
+@pytest.mark.parametrize(
+    ("file", "neuron"), [("lipsdp/random_weights.mat", 36.48223), ("cas_lrj/mnist_fnn_tanh_20.mat", 37.42835)]
+)
+def test_published_weights(benchmarks, file, neuron):
+    bound = lipschitz(published(benchmarks / file), "neuron")
+    assert bound.upper == pytest.approx(neuron, abs=6e-5)
+    assert bound.sdp_lower == pytest.approx(neuron, abs=6e-5)
+
+
+def test_published_layer_bound(benchmarks):
+    bound = lipschitz(published(benchmarks / "lipsdp/random_weights.mat"), "layer")
+    assert bound.upper == pytest.approx(39.839, abs=6e-4)

@@ -171,7 +171,7 @@ class EnvironmentDynamics(Dynamics):
             for seed in (0, 0, 1):
                 self._env.reset(seed=seed)
                 self._state.set(x)
-                for length in (0, 3):
+                for length in (0, 2, 3):
                     for _ in range(length):
                         self._step(rng.uniform(self.action_low, self.action_high))
                     self._state.set(x)
@@ -187,7 +187,7 @@ class EnvironmentDynamics(Dynamics):
                 self._refuse_memory(results)
 
     def _refuse_memory(self, results: list[Array]) -> None:
-        repeats = np.array_equal(results[0], results[2]) and np.array_equal(results[0], results[4])
+        repeats = np.array_equal(results[0], results[3]) and np.array_equal(results[0], results[6])
         if repeats:
             raise GymnasiumError(
                 f"{self.name} has hidden state: the same state and action led to different results after a few steps.",

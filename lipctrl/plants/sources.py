@@ -95,6 +95,11 @@ def _goal(
         return own
     if target is None and own is None:
         raise PlantError("A tolerance was given without a target.", "Pass target=[...], one number for each state.")
+    if target is not None and dynamics is not None and np.size(target) != dynamics.n_states:
+        raise PlantError(
+            f"The target has {np.size(target)} entries, but {dynamics.name} has {dynamics.n_states} states.",
+            f"Give one number for each of {', '.join(dynamics.state_names) or 'the states'}.",
+        )
     centre = target if target is not None or own is None else own.target
     width = tolerance if tolerance is not None else (TOLERANCE if own is None else own.tolerance)
     return Goal(np.asarray(centre), width, None if dynamics is None else dynamics.periods)

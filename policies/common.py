@@ -19,12 +19,14 @@ import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 torch.set_num_threads(1)
 
 EPISODES = 100
 EVALUATION_SEED = 1000
+PACKAGES = ("stable-baselines3", "torch", "gymnasium", "numpy", "control")
 
 
 def publish(
@@ -69,13 +71,15 @@ def publish(
         (folder / "plant.json").write_text(json.dumps(plant, indent=1) + "\n")
 
     agent = type(model).load(folder / "model.zip", device="cpu")
-    venv: VecEnv = DummyVecEnv([make_env])
+    venv: VecEnv = DummyVecEnv([lambda: Monitor(make_env())])
     venv.seed(EVALUATION_SEED)
     statistics = None
     if normalizer is not None:
         venv = statistics = VecNormalize.load(str(folder / "vecnormalize.pkl"), venv)
         statistics.training = statistics.norm_reward = False
     mean, std = evaluate_policy(agent, venv, EPISODES, deterministic=True)
+    venv.seed(EVALUATION_SEED)
+    nothing, _ = evaluate_policy(NoAction(agent), venv, EPISODES)
 
     observations = _observations(make_env(), model.action_space)
     seen = observations if statistics is None else statistics.normalize_obs(observations)
@@ -97,6 +101,7 @@ def publish(
         "timesteps": model.num_timesteps,
         "mean_reward": round(float(mean), 2),
         "std_reward": round(float(std), 2),
+        "mean_reward_without_action": round(float(nothing), 2),
         "episodes": EPISODES,
         "reward_band": list(reward_band),
         "model": "model.zip",
@@ -109,7 +114,14 @@ def publish(
     print(f"{folder.name}: {mean:.1f} +- {std:.1f}, {'inside' if inside else 'OUTSIDE'} the band {list(reward_band)}")
 
 
-PACKAGES = ("stable-baselines3", "torch", "gymnasium", "numpy", "control")
+class NoAction:
+    """The policy u = 0, in the same episodes: what any agent should beat."""
+
+    def __init__(self, agent: BaseAlgorithm) -> None:
+        self.action = np.zeros((1, *agent.action_space.shape), dtype=np.float32)
+
+    def predict(self, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+        return self.action, None
 
 
 def _observations(env: gymnasium.Env, actions: gymnasium.Space) -> np.ndarray:

@@ -5,10 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent))
-
-import common
 import gymnasium
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -16,6 +12,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
+FOLDER = Path(__file__).resolve().parent
 SEED = 2
 
 
@@ -38,8 +35,11 @@ def train(timesteps: int = 150_000, seed: int = SEED) -> tuple[PPO, VecNormalize
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(FOLDER.parent))
+    from common import publish
+
     model, normalizer = train()
-    common.publish(
+    publish(
         FOLDER,
         model,
         lambda: gymnasium.make("Pendulum-v1"),

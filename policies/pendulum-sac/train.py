@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent))
-
-import common
 import gymnasium
 from stable_baselines3 import SAC
 from stable_baselines3.common.env_util import make_vec_env
 
+FOLDER = Path(__file__).resolve().parent
 SEED = 0
 
 
@@ -23,7 +20,10 @@ def train(timesteps: int = 10_000, seed: int = SEED) -> SAC:
 
 
 if __name__ == "__main__":
-    common.publish(
+    sys.path.insert(0, str(FOLDER.parent))
+    from common import publish
+
+    publish(
         FOLDER,
         train(),
         lambda: gymnasium.make("Pendulum-v1"),

@@ -19,6 +19,7 @@ import re
 import struct
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 VERSION = 1
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 32 * 2**20
 MAX_DEPTH = 24
 MAX_WIDTH = 4096
 MAX_ORDER = 1000
@@ -953,7 +954,8 @@ def _number(value: Any, where: str) -> float:
     """A finite double written in C99 hexadecimal; nothing is rounded in reading it."""
     match = _HEX.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        _reject(f"{where}: {str(value)[:40]!r} is not a finite double in hexadecimal, such as '0x1.8p+1'")
+        given = repr(value[:40]) if isinstance(value, str) else type(value).__name__
+        _reject(f"{where}: {given} is not a finite double in hexadecimal, such as '0x1.8p+1'")
     lead, digits, exponent = match[1], match[2] or "", int(match[3])
     if not (-1022 <= exponent <= 1023 if lead == "1" else exponent == -1022 or not digits.strip("0")):
         _reject(f"{where}: {value!r} is not a double in its usual form")
@@ -1067,7 +1069,7 @@ def read_network(value: Any) -> Network:
             kinds.append(str(kind))
             width = n
         else:
-            _reject(f"{where}: unknown type {str(kind)[:40]!r}")
+            _reject(f"{where}: type is neither affine nor one of {', '.join(KINDS)}")
     if len(weights) == len(activations):
         identity_map(len(activations[-1]))
     return Network(weights, biases, activations, digest.hexdigest(), kinds)
@@ -1486,11 +1488,11 @@ DIGESTS = ("network_sha256", "plant_sha256", "policy_sha256")
 
 
 def _about_policy(network: Network, policy: str | None) -> list[str]:
-    trusted = f"the policy file with sha256 {policy}" if policy else "any policy file"
+    trusted = f"That the policy file with sha256 {policy} holds this network is trusted, not checked."
     return [
         f"pi is the network with sha256 {network.sha256} (layers: {', '.join(network.kinds) or 'affine'}), "
         "the deterministic action, in real arithmetic.",
-        f"That {trusted} holds this network is trusted, not checked.",
+        trusted if policy else "No policy file is named; that any file holds this network is not checked.",
     ]
 
 
@@ -1535,7 +1537,7 @@ def _floats(matrix: Matrix) -> list[list[float]]:
 
 def _region_words(level: float | None, P: Matrix, n: int) -> list[str]:
     if level is None:
-        return ["It holds from every initial state: global."]
+        return ["Global: from every initial state."]
     lines = [f"The region is {{x : (x - x0)' P (x - x0) <= {level!r}}}, invariant under the loop."]
     if n <= 6:
         lines.append(f"P = {_floats(P)}.")
@@ -1591,7 +1593,7 @@ def _derive(certificate: dict[str, Any], theorem: str) -> str:
         _reject("network or plant is null")
     if theorem == "small_gain":
         level, P, product = prove_small_gain(fields, network, plant)
-        words = [f"Small gain: {product}."]
+        words = [f"Small gain: the {product}."]
     elif theorem == "lyapunov":
         level, P = prove_lyapunov(fields, network, plant)
         words = ["Lyapunov with sectors:"]
@@ -1599,7 +1601,8 @@ def _derive(certificate: dict[str, Any], theorem: str) -> str:
         prove_instability(fields, network, plant)
         words = [f"The equilibrium x0 of {_loop_words(plant)} is unstable."]
         return "\n".join(words + _about_plant(plant) + _about_policy(network, policy))
-    words.append(f"Every trajectory of {_loop_words(plant)} that starts in the region converges exponentially to x0.")
+    start = "" if level is None else " that starts in the region"
+    words.append(f"Every trajectory of {_loop_words(plant)}{start} converges exponentially to x0.")
     words += _region_words(level, P, plant.n_states)
     return "\n".join(words + _about_plant(plant) + _about_policy(network, policy))
 
@@ -1609,7 +1612,8 @@ def _lipschitz_words(upper: float, scaling: Scaling, region: InputSet | None) ->
     rest = "r(x) = pi(x) - K x" if scaling.shift is not None else "pi"
     name = "r" if scaling.shift is not None else "pi"
     where = "all observations x, y" if region is None else f"all x, y in the {region.words()}"
-    line = f"Lipschitz bound: |{action}({name}(x) - {name}(y))| <= {upper!r} |{observation}(x - y)| for {where}"
+    left = f"|{action}({name}(x) - {name}(y))|" if action else f"|{name}(x) - {name}(y)|"
+    line = f"Lipschitz bound: {left} <= {upper!r} |{f'{observation}(x - y)' if observation else 'x - y'}| for {where}"
     line += f", where {rest}" if name == "r" else ""
     return [line + "; Euclidean norms.", *_scaling_words(scaling)]
 
@@ -1656,7 +1660,7 @@ def read(path: str | Path) -> dict[str, Any]:
             zipped = stream.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if zipped else open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-    except (OSError, EOFError, ValueError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise Unreadable(f"cannot read the file: {error}") from None
     if len(data) > MAX_BYTES:
         raise Unreadable(f"the file is larger than {MAX_BYTES} bytes")
@@ -1679,7 +1683,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict) or value.get("format") != "lipctrl-certificate":
         raise Unreadable("not a lipctrl certificate")
     if type(value.get("version")) is not int or value["version"] != VERSION:
-        raise Unreadable(f"version {str(value.get('version'))[:20]}; this checker reads version {VERSION}")
+        raise Unreadable(f"this checker reads version {VERSION} alone")
     return value
 
 
@@ -1701,7 +1705,7 @@ def check(path: str | Path, seconds: float = MAX_SECONDS) -> Result:
         return Result(False, "", f"cannot read the file: {type(error).__name__}", None, False)
     theorem = certificate.get("theorem")
     if not isinstance(theorem, str) or theorem not in THEOREMS:
-        return Result(False, "", f"unknown theorem {str(theorem)[:40]!r}; known are {', '.join(THEOREMS)}")
+        return Result(False, "", f"the theorem is not one of {', '.join(THEOREMS)}")
     token = _deadline.set(time.monotonic() + seconds)
     try:
         return Result(True, _derive(certificate, theorem), "", theorem)
@@ -1722,7 +1726,8 @@ def main(arguments: Sequence[str]) -> int:
     if result.accepted:
         print(f"ACCEPTED ({result.theorem})\n{result.claim}")
         return 0
-    print(f"{'REJECTED' if result.readable else 'UNREADABLE'}: {result.reason}")
+    reason = result.reason.encode("ascii", "backslashreplace").decode()
+    print(f"{'REJECTED' if result.readable else 'UNREADABLE'}: {reason}")
     return 1 if result.readable else 2
 
 

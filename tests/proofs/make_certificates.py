@@ -7,6 +7,7 @@ is then decided by the checker under test.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import cvxpy as cp
@@ -64,17 +65,24 @@ def network_dict(layers: Sequence[Layer]) -> dict[str, Any]:
     return {"layers": out}
 
 
-def plant_dict(A: Array, B: Array, C: Array, dt: float, D: Array | None = None, y0: Array | None = None) -> dict[str, Any]:
+def plant_dict(
+    A: Array, B: Array, C: Array, dt: float, D: Array | None = None, y0: Array | None = None
+) -> dict[str, Any]:
     D = np.zeros((len(C), B.shape[1])) if D is None else D
     y0 = np.zeros(len(C)) if y0 is None else y0
     point = {"x0": np.zeros(len(A)), "y0": y0, "u0": np.zeros(B.shape[1])}
-    return {"dt": hexed(dt), **{name: hexed(value) for name, value in {"A": A, "B": B, "C": C, "D": D, **point}.items()}}
+    return {
+        "dt": hexed(dt),
+        **{name: hexed(value) for name, value in {"A": A, "B": B, "C": C, "D": D, **point}.items()},
+    }
 
 
-def mlp(rng: np.random.Generator, sizes: Sequence[int], kinds: Sequence[str | tuple[str, dict[str, Any]]]) -> list[Layer]:
+def mlp(
+    rng: np.random.Generator, sizes: Sequence[int], kinds: Sequence[str | tuple[str, dict[str, Any]]]
+) -> list[Layer]:
     """Random affine maps with activations between them."""
     layers: list[Layer] = []
-    for k, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (n_in, n_out) in enumerate(pairwise(sizes)):
         layers.append((rng.normal(size=(n_out, n_in)) / np.sqrt(n_in), 0.3 * rng.normal(size=n_out)))
         if k < len(kinds):
             kind = kinds[k]
@@ -131,8 +139,9 @@ def local_bounds(
                 start = PHI[kind](star[i], **one(parameters, i))
                 near = (PHI[kind](star[i] + 1e-5, **one(parameters, i)) - start) / 1e-5
                 secants = np.append((y[far] - start) / (x[far] - star[i]), near)
-            low, high = secants.min() - 1e-3, secants.max() + 1e-3
-            if high - low < 3e-3 and kind in ("identity", "relu", "hardtanh"):
+            slack = 1e-3 + (hi - lo) / 500
+            low, high = secants.min() - slack, secants.max() + slack
+            if high - low < 3 * slack and kind in ("identity", "relu", "hardtanh"):
                 low = high = float(np.round(secants[0]))
             lam = (y[-1] - y[0]) / (hi - lo)
             rest = y - lam * x
@@ -211,12 +220,47 @@ def lipschitz_fields(
     }
 
 
+def large_lipschitz(rng: np.random.Generator, sizes: Sequence[int], local: bool = False) -> dict[str, Any]:
+    """A tanh policy of any size with multipliers from norms, scattered: nothing is optimised."""
+    layers = mlp(rng, sizes, ["tanh"] * (len(sizes) - 2))
+    n = sizes[0]
+    box = {"center": np.zeros(n), "ball_generators": np.zeros((n, 0)), "box": np.full(n, 0.3)}
+    bounds = local_bounds(layers, **box) if local else global_bounds(layers)
+    a, b, z = neurons(layers, bounds, np.eye(n))
+    weights = [W for W, _ in chain(layers)[0]]
+    Q, t = weights[-1].T @ weights[-1], []
+    for W in weights[-2::-1]:
+        scale = 1.2 * np.linalg.eigvalsh(Q)[-1] * (1 + 0.01 * rng.random(len(Q)))
+        t.insert(0, scale)
+        Q = W.T @ (scale[:, None] * np.linalg.solve(2 * np.diag(scale) - Q, np.diag(scale))) @ W
+    values, rho = np.concatenate(t), 1.2 * np.linalg.eigvalsh(Q)[-1]
+    M = np.array(a).T @ (values[:, None] * np.array(b))
+    M = M + M.T - z.T @ z
+    inner = M[n:, n:]
+    rho = max(rho, 1.01 * np.linalg.eigvalsh(M[:n, n:] @ np.linalg.solve(inner, M[n:, :n]) - M[:n, :n])[-1])
+    fields = {
+        "input_set": {name: hexed(value) for name, value in box.items()} if local else None,
+        "bounds": hexed_bounds(bounds),
+        "multipliers": hexed(per_neuron(bounds, values)),
+        "rho": hexed(rho),
+        "shift": None,
+        "output_weight": None,
+        "input_weight": None,
+        "upper": hexed(float(np.nextafter(np.sqrt(rho), np.inf))),
+    }
+    return certificate("lipschitz", network=network_dict(layers), **fields)
+
+
 def hexed_bounds(bounds: Bounds) -> list[dict[str, Any]]:
     return [{name: hexed(value) for name, value in layer.items()} for layer in bounds]
 
 
 def hinf_fields(
-    plant: dict[str, Any], K: Array | None = None, D_u: Array | None = None, D_y: Array | None = None, slack: float = 1.01
+    plant: dict[str, Any],
+    K: Array | None = None,
+    D_u: Array | None = None,
+    D_y: Array | None = None,
+    slack: float = 1.01,
 ) -> dict[str, Any]:
     A, B, C, D = (unhexed(plant[name]) for name in "ABCD")
     n, m = B.shape
@@ -367,9 +411,7 @@ def loop_certificates(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     for name, dt in (("discrete", 0.1), ("continuous", 0.0)):
         plant = stable_plant(dt)
         fields = {"lipschitz": lipschitz_fields(small, global_bounds(small)), "hinf": hinf_fields(plant), "level": None}
-        out[f"small-gain-global-{name}"] = certificate(
-            "small_gain", network=network_dict(small), plant=plant, **fields
-        )
+        out[f"small-gain-global-{name}"] = certificate("small_gain", network=network_dict(small), plant=plant, **fields)
         out[f"lyapunov-global-{name}"] = certificate(
             "lyapunov", network=network_dict(small), plant=plant,
             **lyapunov_fields(plant, small, global_bounds(small), None),
@@ -396,8 +438,8 @@ def loop_certificates(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     for name, dt in (("discrete", 0.05), ("continuous", 0.0)):
         A = unhexed(plant["A"]) if dt else np.array([[0.5, 1.0], [0.0, -1.0]])
         unstable = plant_dict(A, np.array([[0.0], [0.05]]), np.eye(2), dt, y0=np.array([0.1, 0.2]))
-        jacobian = np.array([(evaluate(small, np.array([0.1, 0.2]) + d) - evaluate(small, np.array([0.1, 0.2]) - d)) / 2e-6
-                             for d in 1e-6 * np.eye(2)]).T  # fmt: skip
+        (W0, b0), (W1, _) = chain(small)[0]
+        jacobian = W1 @ ((1 - np.tanh(W0 @ [0.1, 0.2] + b0) ** 2)[:, None] * W0)
         M = A + np.array([[0.0], [0.05]]) @ jacobian
         P = linalg.solve_discrete_lyapunov(M.T, np.eye(2)) if dt else linalg.solve_continuous_lyapunov(M.T, -np.eye(2))
         P = (P + P.T) / 2

@@ -33,6 +33,8 @@ class Dynamics(ABC):
         The box from which simulations start.
     action_low, action_high : ndarray, shape (n_actions,)
         Limits that f puts on the action; infinite without limits.
+    observation_low, observation_high : ndarray, shape (n_observations,), or None
+        What the plant says about the range of its observations.
     goal : Goal or None
     leaves_out : tuple of str
         What a linear model of this plant leaves out, in words.
@@ -53,6 +55,8 @@ class Dynamics(ABC):
     state_high: Array
     action_low: Array
     action_high: Array
+    observation_low: Array | None = None
+    observation_high: Array | None = None
     goal: Goal | None = None
     leaves_out: tuple[str, ...] = ()
     resolution: float = DOUBLE

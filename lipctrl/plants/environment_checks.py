@@ -80,30 +80,6 @@ def check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
         )
 
 
-def check_policy_space(env: gymnasium.Env[Any, Any], policy: Any, name: str) -> None:
-    """A policy that knows its observation bounds was trained on the same ones, entry by entry."""
-    space = getattr(policy, "observation_space", None)
-    low, high = getattr(space, "low", None), getattr(space, "high", None)
-    if low is None or high is None or np.shape(low) != env.observation_space.shape:
-        return
-    theirs = np.array([low, high], dtype=np.float64)
-    ours = np.array([env.observation_space.low, env.observation_space.high], dtype=np.float64)
-    if np.allclose(theirs, ours, rtol=1e-5):
-        return
-    if np.allclose(np.sort(theirs[1]), np.sort(ours[1]), rtol=1e-5):
-        raise GymnasiumError(
-            f"The policy was trained on the observations of {name} in another order: its upper bounds are "
-            f"{theirs[1].tolist()}, those of the environment {ours[1].tolist()}.",
-            "Give the environment with the order of the training.",
-        )
-    if np.all(np.isfinite(theirs)) and np.all(np.isfinite(ours)):
-        raise GymnasiumError(
-            f"The policy was trained on other observations: its upper bounds are {theirs[1].tolist()}, those of {name} "
-            f"{ours[1].tolist()}.",
-            "Give the environment that the policy was trained on.",
-        )
-
-
 def sampling_time(env: Any, dt: Any, name: str) -> float:
     own = next((getattr(env, key) for key in ("dt", "tau") if isinstance(getattr(env, key, None), numbers.Real)), None)
     if own is None and dt is None:

@@ -13,7 +13,6 @@ from lipctrl.errors import GymnasiumError
 from lipctrl.plants.differences import DOUBLE, SINGLE
 from lipctrl.plants.dynamics import Dynamics, LinearDynamics
 from lipctrl.plants.environment_checks import (
-    check_policy_space,
     check_spaces,
     essential_wrappers,
     make_environment,
@@ -28,7 +27,7 @@ from lipctrl.plants.plant import Plant
 Array = NDArray[np.float64]
 
 
-def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None, policy: Any = None) -> Dynamics:
+def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None) -> Dynamics:
     """The plant behind an environment: its exact model or linear plant if known, else the environment itself.
 
     Parameters
@@ -37,8 +36,6 @@ def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None
         An environment that is given as an object keeps its parameters; its state is changed.
     dt : float or None
         Seconds per step, for an environment that does not say it.
-    policy : object, optional
-        Its ``observation_space``, if it has one, is compared with that of the environment.
 
     Raises
     ------
@@ -49,7 +46,6 @@ def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None
     outer = make_environment(env) if isinstance(env, str) else env
     wrappers, name = essential_wrappers(outer), name_of(outer)
     check_spaces(outer, name)
-    check_policy_space(outer, policy, name)
     if not wrappers:
         model = model_of_environment(outer.unwrapped)
         if model is not None:
@@ -83,6 +79,9 @@ class EnvironmentDynamics(Dynamics):
         self.dt = sampling_time(env.unwrapped, dt, name)
         self.action_low = np.asarray(env.action_space.low, dtype=np.float64)
         self.action_high = np.asarray(env.action_space.high, dtype=np.float64)
+        self.observation_low, self.observation_high = (
+            np.asarray(bound, dtype=np.float64) for bound in (env.observation_space.low, env.observation_space.high)
+        )
         self.n_actions, self.n_observations = self.action_low.size, int(np.prod(env.observation_space.shape))
         self.n_states = self._state.get().size
         self.periods = np.zeros(self.n_states)

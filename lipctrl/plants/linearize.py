@@ -15,7 +15,7 @@ from lipctrl.plants.dynamics import Dynamics
 from lipctrl.plants.goal import Equilibrium, Goal
 from lipctrl.plants.plant import Plant
 from lipctrl.plants.resting import Resting, find_resting
-from lipctrl.plants.sources import dynamics_of, network_of
+from lipctrl.plants.sources import check_fit, dynamics_of, network_of
 
 Array = NDArray[np.float64]
 
@@ -130,14 +130,8 @@ def find_linearization(
 ) -> Linearization:
     """As :func:`linearize`, but a loop that does not rest in the goal is a result, with reasons, and no error."""
     network = network_of(policy)
-    dynamics = dynamics_of(env, policy, network, target, tolerance, goal, observe, dt)
-    if (network.n_in, network.n_out) != (dynamics.n_observations, dynamics.n_actions):
-        raise LoopError(
-            f"The policy takes {network.n_in} observations and gives {network.n_out} actions, but {dynamics.name} "
-            f"gives {dynamics.n_observations} observations and takes {dynamics.n_actions} actions.",
-            "Give the plant that the policy was trained on. A policy with an added time input is not autonomous: "
-            "`bound` works for it, stability does not.",
-        )
+    dynamics = dynamics_of(env, network, target, tolerance, goal, observe, dt)
+    check_fit(policy, network, dynamics)
     resting = find_resting(dynamics, network)
     chosen = _choose(resting)
     elsewhere = tuple(e for e in resting.equilibria if e is not chosen)

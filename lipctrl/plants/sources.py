@@ -31,9 +31,52 @@ def network_of(policy: Any) -> Network:
     return network
 
 
+def check_fit(policy: Any, network: Network, dynamics: Dynamics) -> None:
+    """Whether the policy acts on this plant at all: sizes, order of the observations, a feedback law.
+
+    Raises
+    ------
+    LoopError
+        If not. Without knowledge of the bounds of the observations their order cannot be checked.
+    """
+    if getattr(policy, "output", "action") != "action":
+        raise LoopError(
+            f"The policy gives {policy.output}, from which a discrete action is chosen: the loop switches.",
+            "Stability of switching loops is not covered. `bound` gives the Lipschitz constant of the map.",
+        )
+    if getattr(policy, "time_input", False) or getattr(policy, "history_input", False):
+        raise LoopError(
+            "The policy also takes the time or earlier observations: it is no function of the present observation.",
+            "`bound` works for it, stability does not. Train without TimeFeatureWrapper or HistoryWrapper.",
+        )
+    if (network.n_in, network.n_out) != (dynamics.n_observations, dynamics.n_actions):
+        raise LoopError(
+            f"The policy takes {network.n_in} observations and gives {network.n_out} actions, but {dynamics.name} "
+            f"gives {dynamics.n_observations} observations and takes {dynamics.n_actions} actions.",
+            "Give the plant that the policy was trained on. Check whether the training added inputs (the time).",
+        )
+    space = getattr(policy, "observation_space", None)
+    theirs = [getattr(space, "low", None), getattr(space, "high", None)]
+    ours = [dynamics.observation_low, dynamics.observation_high]
+    if any(bound is None for bound in (*theirs, *ours)):
+        return
+    trained, given = np.array(theirs, dtype=np.float64), np.array(ours, dtype=np.float64)
+    if trained.shape != given.shape or np.allclose(trained, given, rtol=1e-5):
+        return
+    words = f"its upper bounds are {trained[1].tolist()}, those of {dynamics.name} {given[1].tolist()}."
+    if np.allclose(np.sort(trained), np.sort(given), rtol=1e-5):
+        raise LoopError(
+            f"The policy was trained on the observations in another order: {words}",
+            "Give the plant with the order of the training.",
+        )
+    if np.all(np.isfinite(trained)) and np.all(np.isfinite(given)):
+        raise LoopError(
+            f"The policy was trained on other observations: {words}", "Give the plant that the policy was trained on."
+        )
+
+
 def dynamics_of(
     env: Any,
-    policy: Any,
     network: Network,
     target: ArrayLike | None = None,
     tolerance: ArrayLike | None = None,
@@ -56,7 +99,7 @@ def dynamics_of(
     elif isinstance(env, str) or hasattr(env, "unwrapped"):
         from lipctrl.plants.gymnasium_environment import dynamics_of_environment
 
-        dynamics = dynamics_of_environment(env, dt, policy)
+        dynamics = dynamics_of_environment(env, dt)
     elif callable(env):
         wanted = goal or _goal(None, target, tolerance, None)
         if wanted is None:

@@ -266,16 +266,32 @@ def test_spaces_that_do_not_fit_are_refused_with_advice(env, words):
     assert caught.value.advice
 
 
-def test_a_policy_trained_on_another_order_of_observations_is_refused():
-    class Trained:
-        network = ZERO_2
-        observation_space = gymnasium.spaces.Box(-10.0, np.array([20.0, 10.0]), dtype=np.float64)
+class Trained:
+    """A policy that knows more than its network."""
 
-    with pytest.raises(GymnasiumError, match="another order"):
-        linearize(environments.Spring(), Trained(), target=[0, 0])
-    Trained.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
-    with pytest.raises(GymnasiumError, match="other observations"):
-        linearize(environments.Spring(), Trained(), target=[0, 0])
+    def __init__(self, network, **knowledge):
+        self.network = network
+        self.__dict__.update(knowledge)
+
+
+def test_a_policy_trained_on_another_order_of_observations_is_refused():
+    space = gymnasium.spaces.Box(-10.0, np.array([20.0, 10.0]), dtype=np.float64)
+    with pytest.raises(LoopError, match="another order"):
+        linearize(environments.Spring(), Trained(ZERO_2, observation_space=space), target=[0, 0])
+    with pytest.raises(LoopError, match="other observations"):
+        linearize(environments.Spring(), Trained(ZERO_2, observation_space=gymnasium.spaces.Box(-1, 1, (2,))))
+    high = np.array([8, 1, 1], np.float32)
+    with pytest.raises(LoopError, match="another order"):
+        linearize("Pendulum-v1", Trained(upright(), observation_space=gymnasium.spaces.Box(-high, high)))
+    high = np.array([1, 1, 8], np.float32)
+    linearize("Pendulum-v1", Trained(upright(), observation_space=gymnasium.spaces.Box(-high, high)))
+
+
+@pytest.mark.parametrize("knowledge", [{"output": "logits"}, {"time_input": True}, {"history_input": True}])
+def test_a_policy_that_is_no_feedback_law_is_refused(knowledge):
+    with pytest.raises(LoopError) as caught:
+        linearize("Pendulum-v1", Trained(upright(), **knowledge))
+    assert "`bound`" in caught.value.advice
 
 
 def test_wrong_sizes_wrong_times_and_wrong_types_are_refused():

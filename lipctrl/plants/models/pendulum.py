@@ -58,6 +58,8 @@ class Pendulum(Model):
         self.state_low = np.array([-np.pi, -self.max_speed])
         self.state_high = -self.state_low
         self.action_low, self.action_high = np.array([-self.max_torque]), np.array([self.max_torque])
+        self.observation_high = np.array([1.0, 1.0, self.max_speed])
+        self.observation_low = -self.observation_high
         self.goal = Goal([0.0, 0.0], [0.3, np.inf], self.periods, "|theta| <= 0.3 modulo 2 pi")
         self.leaves_out = (
             "the curvature of sin",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 WIDTH = 100
+ROOM_FOR_PROSE = 50
 NOTHING = "-"
 
 #: words that are coloured wherever a cell consists of them: dark enough on white, and distinct to the colour-blind
@@ -75,6 +76,17 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def widths(self) -> list[int]:
+        """Of all columns but the last."""
+        return [max(len(row[i]) for row in (self.header, *self.rows)) for i in range(len(self.header) - 1)]
+
+    def fitted(self, width: int) -> tuple[Facts | Table, ...]:
+        """Itself where the prose has room; else without its prose, which follows under the name of its row."""
+        if width - sum(w + 2 for w in self.widths()) >= ROOM_FOR_PROSE:
+            return (self,)
+        bare = Table((*self.header[:-1], ""), tuple((*row[:-1], "") for row in self.rows))
+        return bare, Facts(tuple((row[0], row[-1]) for row in self.rows))
+
 
 @dataclass(frozen=True)
 class Document:
@@ -85,7 +97,13 @@ class Document:
 
     def to_text(self, width: int = WIDTH) -> str:
         """Plain text, without colour."""
-        return "\n\n".join([self.title, *(_text(block, width) for block in self.blocks)])
+        return "\n\n".join([self.title, *(_text(block, width) for block in self.fitted(width))])
+
+    def fitted(self, width: int) -> list[Facts | Table]:
+        """The blocks for a terminal of so many columns."""
+        return [
+            part for block in self.blocks for part in (block.fitted(width) if isinstance(block, Table) else (block,))
+        ]
 
     def to_html(self) -> str:
         """An HTML fragment for a notebook."""
@@ -112,10 +130,8 @@ def _text(block: Facts | Table, width: int) -> str:
         for label, value in block.rows:
             lines += _hang(label.ljust(indent), value, width)
         return "\n".join(lines)
-    table = (block.header, *block.rows)
-    widths = [max(len(row[i]) for row in table) for i in range(len(block.header) - 1)]
-    for row in table:
-        start = "".join(cell.ljust(w + 2) for cell, w in zip(row[:-1], widths, strict=True))
+    for row in (block.header, *block.rows):
+        start = "".join(cell.ljust(w + 2) for cell, w in zip(row[:-1], block.widths(), strict=True))
         lines += _hang(start, row[-1], width)
     return "\n".join(line.rstrip() for line in lines)
 
@@ -136,7 +152,7 @@ def _html(block: Facts | Table) -> str:
 
 
 def _cell(tag: str, text: str) -> str:
-    word, _, rest = text.partition(" ")
+    word = text.partition(" ")[0]
     inner = html.escape(text).replace("\n", "<br>")
     if word in COLOURS:
         inner = f'<b style="color:{COLOURS[word]}">{word}</b>' + html.escape(text[len(word) :])

@@ -30,7 +30,8 @@ class Trust(enum.IntEnum):
     def __str__(self) -> str:
         return self.name.lower()
 
-    __format__ = object.__format__
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self), format_spec)
 
 
 class Verdict(enum.Enum):
@@ -119,7 +120,10 @@ class Region:
     def __str__(self) -> str:
         if self.kind == "all":
             return "all states"
-        return self.kind if self.volume is None else f"{number_down(self.volume, 4)} {self.units}".strip()
+        if self.volume is None:
+            return self.kind
+        size = {1: "length", 2: "area"}.get(0 if self.P is None else len(self.P), "volume")
+        return f"{size} {number_down(self.volume, 4)}" + (f" ({self.units})" if self.units else "")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,54 @@
+"""The right half of the picture: each theorem with its verdict, margin and reason."""
+
+from __future__ import annotations
+
+import textwrap
+
+from matplotlib.axes import Axes
+
+from lipctrl.presentation import number_down
+from lipctrl.results import Report, TheoremResult, Verdict
+
+MARKERS = {Verdict.CERTIFIED: "o", Verdict.REFUTED: "X", Verdict.INCONCLUSIVE: "D"}
+LINE, GAP, BAR = 0.042, 0.035, 0.016
+CHARACTERS = 86
+
+
+def draw_reasons(axes: Axes, report: Report, colours: dict[Verdict, str]) -> None:
+    """Rows from the top; a margin in [-1, 1] is drawn as a bar from the middle, right of it proved."""
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_title("Why: each theorem, its margin and its reason", loc="left")
+    y = 0.97
+    if not report.theorems:
+        _prose(axes, 0.0, y, report.claim, lines=14)
+        return
+    lines = max(1, min(4, int((1 / len(report.theorems) - LINE - GAP - 2 * BAR) / (LINE * 0.85))))
+    for row in report.theorems:
+        y = _row(axes, row, y, colours[row.verdict], lines)
+
+
+def _row(axes: Axes, row: TheoremResult, y: float, colour: str, lines: int) -> float:
+    axes.plot(0.015, y, MARKERS[row.verdict], color=colour, ms=8, clip_on=False)
+    axes.text(0.045, y, row.name, weight="bold", va="center", size=10)
+    axes.text(1.0, y, str(row.verdict), weight="bold", color=colour, va="center", ha="right", size=9.5)
+    if row.margin is not None:
+        _bar(axes, row.margin, y, colour)
+    used = _prose(axes, 0.045, y - LINE * 0.95, row.reason, lines)
+    return y - LINE - used * LINE * 0.85 - GAP
+
+
+def _bar(axes: Axes, margin: float, y: float, colour: str) -> None:
+    middle, half = 0.56, 0.07
+    length = max(-1.0, min(1.0, margin)) * half
+    axes.barh(y, 2 * half, BAR, left=middle - half, color="#ececec")
+    axes.barh(y, length, BAR, left=middle, color=colour)
+    axes.plot([middle, middle], [y - BAR, y + BAR], color="#222222", lw=1)
+    axes.text(middle + half + 0.015, y, f"margin {number_down(margin, 3)}", va="center", size=8.5, color=colour)
+
+
+def _prose(axes: Axes, x: float, y: float, text: str, lines: int) -> int:
+    wrapped = textwrap.wrap(text, CHARACTERS, max_lines=lines, placeholder=" ...")
+    axes.text(x, y, "\n".join(wrapped), va="top", size=8, color="#444444", linespacing=1.3)
+    return len(wrapped)

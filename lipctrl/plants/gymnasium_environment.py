@@ -26,6 +26,7 @@ from lipctrl.plants.plant import Plant
 
 Array = NDArray[np.float64]
 
+ESCAPED = 1e8
 
 def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None) -> Dynamics:
     """The plant behind an environment: its exact model or linear plant if known, else the environment itself.
@@ -73,7 +74,12 @@ class EnvironmentDynamics(Dynamics):
         self, env: gymnasium.Env[Any, Any], wrappers: list[gymnasium.Wrapper[Any, Any, Any, Any]], name: str, dt: Any
     ) -> None:
         self._env, self._wrappers, self.name = env.unwrapped, wrappers, name
-        env.reset(seed=0)
+        try:
+            env.reset(seed=0)
+        except Exception as error:
+            raise GymnasiumError(
+                f"The reset of {name} raised {type(error).__name__}: {error}.", "Correct the environment."
+            ) from error
         self._state: StateAccess = state_access(env.unwrapped, name)
         self._observe = _observation_function(env.unwrapped)
         self.dt = sampling_time(env.unwrapped, dt, name)
@@ -114,7 +120,7 @@ class EnvironmentDynamics(Dynamics):
         return seen.reshape(*x.shape[:-1], self.n_observations)
 
     def _next(self, x: Array, u: Array) -> Array:
-        if not np.all(np.isfinite(x)):
+        if not np.all(np.abs(x) <= ESCAPED):
             return np.full(self.n_states, np.nan)
         self._state.set(x)
         self._step(u)

@@ -177,7 +177,7 @@ def _judge(dynamics: Dynamics, resting: Resting, chosen: Equilibrium | None) -> 
     if not chosen.attracts:
         words += f" (it does not seem to attract: spectral radius {chosen.spectral_radius:.4g})"
     if chosen.in_goal is None:
-        return True, words + "; no goal is known for this plant, so this is where it rests, wanted or not."
+        return True, words + "; no goal is known for this plant, so whether it is wanted there is open."
     return True, words + f", {chosen.target_distance:.4g} from the target."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -155,3 +156,36 @@ class Methods(Spring):
 
     def _get_obs(self):
         return np.array([np.sin(self.inner[0]), self.inner[1]], np.float32)
+
+
+class LikeMujoco(Spring):
+    """The interface of MuJoCo environments: positions, velocities, and a warm start that disturbs the next step."""
+
+    state = property(lambda self: None)  # type: ignore[assignment]
+
+    def __init__(self, n_velocities=1, n_activations=0) -> None:
+        self.action_space = spaces.Box(-2.0, 2.0, (1,))
+        self.observation_space = spaces.Box(-10.0, np.array([10.0, 20.0]), dtype=np.float64)
+        self.model = SimpleNamespace(nq=1, nv=n_velocities, na=n_activations)
+        self.data = SimpleNamespace(
+            qpos=np.zeros(1), qvel=np.zeros(n_velocities), qacc_warmstart=np.zeros(1), ctrl=np.zeros(1), time=0.0
+        )
+
+    def set_state(self, qpos, qvel):
+        self.data.qpos, self.data.qvel = qpos, qvel
+        self.data.qacc_warmstart += 1e-3
+
+    def reset(self, *, seed=None, options=None):
+        gymnasium.Env.reset(self, seed=seed)
+        self.set_state(self.np_random.uniform(-1, 1, 1), np.zeros(self.model.nv))
+        return self._get_obs(), {}
+
+    def step(self, action):
+        x = np.concatenate([self.data.qpos, self.data.qvel])
+        x = self.move(x, action + self.data.qacc_warmstart + self.data.ctrl + self.data.time)
+        self.data.qpos, self.data.qvel = x[:1], x[1:]
+        self.data.qacc_warmstart[:], self.data.ctrl[:], self.data.time = 0.5, action, self.data.time + 0.1
+        return self._get_obs(), 0.0, False, False, {}
+
+    def _get_obs(self):
+        return np.concatenate([self.data.qpos, 2 * self.data.qvel])

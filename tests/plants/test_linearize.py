@@ -89,6 +89,24 @@ def test_double_precision_environments_are_differentiated_to_double_precision():
     assert plant.u0[0] == pytest.approx(plant.x0[0] + plant.x0[0] ** 3, abs=1e-10)
 
 
+def test_the_memory_of_mujoco_beside_its_state_is_wiped():
+    like, plain = environments.LikeMujoco(), environments.Spring()
+    ours, theirs = (linearize(env, spring_policy(), target=[0, 0], tolerance=[1, np.inf]) for env in (like, plain))
+    for key in "ABC":
+        assert np.allclose(getattr(ours, key), getattr(theirs, key), rtol=0, atol=1e-9), key
+    for sizes, words in (((2, 0), "quaternions"), ((1, 1), "internal state")):
+        with pytest.raises(GymnasiumError, match=words):
+            linearize(environments.LikeMujoco(*sizes), spring_policy(), target=[0, 0])
+
+
+def test_the_inverted_pendulum_of_mujoco_leans_to_its_true_equilibrium():
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed")
+    feedback = Network([Affine([[0.5, 6.0, 0.7, 0.9]]), Elementwise("hardtanh", 1, low=-3.0, high=3.0)])
+    plant = linearize(gymnasium.make("InvertedPendulum-v5"), feedback, target=[0, 0, 0, 0])
+    assert plant.x0[1] == pytest.approx(-0.0016667, abs=1e-7)
+    assert plant.dt == pytest.approx(0.04)
+
+
 def test_single_precision_environments_are_differentiated_as_well_as_they_allow():
     network = Network([Affine([[-1.0, -0.4]], [0.5])])
     plant = linearize(environments.Methods(), network, target=[0, 0], tolerance=[1, np.inf])

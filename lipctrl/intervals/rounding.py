@@ -9,7 +9,8 @@ Assumptions
    without fused operations; no Strassen. Flush to zero inside the BLAS is covered (:data:`TINY`).
 3. exp, expm1, log1p, tanh, arctan of numpy err by at most :data:`LIBM_ULPS` units in the last place of the result,
    sin and cos by as much for abs(x) <= 1 and by as many units in the last place of 1 elsewhere, and scipy's ndtr
-   (the normal distribution function) by at most ``LIBM_ULPS + x**2`` units for x >= -37. Tested against arbitrary precision.
+   (the normal distribution function) by at most ``LIBM_ULPS + x**2`` units for x >= -37.
+   Tested against arbitrary precision.
 """
 
 from __future__ import annotations
@@ -59,12 +60,14 @@ def check_rounding_mode() -> None:
 
 def up(x: ArrayLike) -> Array:
     """The next float64 above x."""
-    return np.asarray(np.nextafter(x, np.inf))
+    with np.errstate(all="ignore"):
+        return np.asarray(np.nextafter(x, np.inf))
 
 
 def down(x: ArrayLike) -> Array:
     """The next float64 below x."""
-    return np.asarray(np.nextafter(x, -np.inf))
+    with np.errstate(all="ignore"):
+        return np.asarray(np.nextafter(x, -np.inf))
 
 
 def gamma(k: int) -> float:

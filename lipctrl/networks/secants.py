@@ -1,0 +1,200 @@
+"""Proved sectors and linear relaxations of any scalar nonlinearity, by refining a subdivision of the range.
+
+On a piece [a, b] with slopes in [s, S] the graph of phi lies below the lines phi(a) + S (v - a) and phi(b) - s (b - v),
+hence below every convex combination of them, and above the lines with s and S exchanged. That turns the end points of
+pieces into bounds on the whole piece, with an error of second order in b - a. The pieces that decide are split again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipctrl.intervals.interval import Interval
+from lipctrl.networks.kinds import Kind, Parameters
+
+Array = NDArray[np.float64]
+Bound = Callable[[Array, Array], tuple[Array, Array]]
+
+_ROUNDS, _PARTS = 5, 8
+_UNIFORM = 24
+_GRADES = np.array([sign * 0.05 * 1.8**k for k in range(11) for sign in (-1.0, 1.0)])
+"""Distances, in units of the activation's length, of the first edges from a point of interest (up to 18)."""
+_WINDOW = 32.0
+
+
+def sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> Interval:
+    """All secant slopes of phi between a point of `about` and a point of `x`, where `about` lies inside x."""
+    slope = kind.slope_range(x, p)
+    if np.all(slope.lo == slope.hi):
+        return slope
+    thin = np.all(about.width <= 1e-3 * np.minimum(x.width, _WINDOW * np.asarray(kind.scale(p))))
+    parts = _split(about.lo, about.hi, 1 if thin else _PARTS)
+    bounds = [_sector(kind, p, x, Interval(lo, hi)) for lo, hi in pairwise(parts)]
+    lower = np.min([low for low, _ in bounds], axis=0)
+    upper = np.max([high for _, high in bounds], axis=0)
+    known = lower <= upper
+    return Interval(
+        np.where(known, np.maximum(lower, slope.lo), slope.lo), np.where(known, np.minimum(upper, slope.hi), slope.hi)
+    )
+
+
+def linear_relaxation(kind: Kind, p: Parameters, x: Interval) -> tuple[Array, Array, Array]:
+    """lam, mu, delta with abs(phi(v) - lam v - mu) <= delta on x; delta is inf if phi is unbounded there.
+
+    Where the slopes of phi on x are one number, phi is constant or linear through the origin: the relaxation is exact.
+    """
+    slope, values = kind.slope_range(x, p), kind.enclose(x, p)
+    finite = np.isfinite(x.lo) & np.isfinite(x.hi)
+    bounded = Interval(np.where(finite, x.lo, 0.0), np.where(finite, x.hi, 0.0))
+    edges = _edges(kind, p, bounded, [bounded.mid])
+    lam = np.clip(_flattening_slope(edges, kind.value(edges, p)), slope.lo, slope.hi)
+
+    def tilted(start: Array, stop: Array) -> tuple[Array, Array]:
+        graph = _graph(kind, p, start, stop)
+        first, last = graph.first - lam * Interval(start), graph.last - lam * Interval(stop)
+        above = [line - lam * Interval(end) for line, end in zip(graph.above, (start, stop), strict=True)]
+        below = [line - lam * Interval(end) for line, end in zip(graph.below, (start, stop), strict=True)]
+        upper, lower = np.maximum(above[0].hi, above[1].hi), np.minimum(below[0].lo, below[1].lo)
+        rising, falling = graph.slope.lo >= lam, graph.slope.hi <= lam
+        upper = np.where(rising, last.hi, np.where(falling, first.hi, upper))
+        lower = np.where(rising, first.lo, np.where(falling, last.lo, lower))
+        return lower, upper
+
+    remainder = Interval(*_extremes(kind, tilted, edges))
+    affine = slope.lo == slope.hi
+    lam = np.where(affine, slope.lo, np.where(finite, lam, 0.0))
+    bound = np.where(affine & (lam != 0.0), 0.0, np.where(affine | ~finite, values.lo, remainder.lo))
+    bound = Interval(bound, np.where(affine & (lam != 0.0), 0.0, np.where(affine | ~finite, values.hi, remainder.hi)))
+    known = np.isfinite(bound.lo) & np.isfinite(bound.hi)
+    return lam, np.where(known, bound.mid, 0.0), np.where(known, bound.rad, np.inf)
+
+
+class _Graph(NamedTuple):
+    """phi on pieces: values at the ends, slopes between, lines above and below (their values at both ends)."""
+
+    first: Interval
+    last: Interval
+    slope: Interval
+    above: tuple[Interval, Interval]
+    below: tuple[Interval, Interval]
+
+
+def _graph(kind: Kind, p: Parameters, start: Array, stop: Array) -> _Graph:
+    """phi on finite pieces; the lines combine those through both ends so that they are parallel to the chord."""
+    first, last = kind.at(start, p), kind.at(stop, p)
+    slope = kind.slope_range(Interval(start, stop), p)
+    width = Interval(stop) - start
+    with np.errstate(all="ignore"):
+        chord = (last.mid - first.mid) / width.mid
+        share = np.clip((slope.hi - chord) / (slope.hi - slope.lo), 0.0, 1.0)
+        share = np.where(np.isnan(share), 0.5, share)
+    rest = 1.0 - Interval(share)
+    steep, flat = slope.hi * width, slope.lo * width
+    above = (rest * first + share * (last - flat), rest * (first + steep) + share * last)
+    below = (share * first + rest * (last - steep), share * (first + flat) + rest * last)
+    return _Graph(first, last, slope, above, below)
+
+
+def _sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> tuple[Array, Array]:
+    origin = kind.enclose(about, p)
+
+    def quotients(start: Array, stop: Array) -> tuple[Array, Array]:
+        """Slopes between a piece and `about`: all slopes of their hull, and beside `about` those to the lines."""
+        everything = kind.slope_range(Interval(start, stop).hull(about), p)
+        right, left = start >= about.hi, stop <= about.lo
+        finite = np.isfinite(start) & np.isfinite(stop)
+        near = np.where(right, start, stop)
+        ends = np.where(finite, start, near), np.where(finite, stop, near)
+        graph = _graph(kind, p, *ends)
+        lower, upper = np.full(start.shape, np.inf), np.full(start.shape, -np.inf)
+        for end, above, below in zip(ends, graph.above, graph.below, strict=True):
+            distance = Interval(end) - about
+            to_above, to_below = (above - origin) / distance, (below - origin) / distance
+            upper = np.maximum(upper, np.where(right, to_above.hi, to_below.hi))
+            lower = np.minimum(lower, np.where(right, to_below.lo, to_above.lo))
+        if not np.all(finite):  # the secant to a line through the near end tends to the slope of the line
+            tail = kind.slope_range(Interval(start, stop), p)
+            upper = np.where(finite, upper, np.maximum(upper, tail.hi))
+            lower = np.where(finite, lower, np.minimum(lower, tail.lo))
+        beside = right | left
+        lower = np.where(beside, np.maximum(lower, everything.lo), everything.lo)
+        return lower, np.where(beside, np.minimum(upper, everything.hi), everything.hi)
+
+    return _extremes(kind, quotients, _edges(kind, p, x, [about.lo, about.mid, about.hi]))
+
+
+def _extremes(kind: Kind, bound: Bound, edges: Array) -> tuple[Array, Array]:
+    """Least lower and greatest upper bound over the pieces between edges, after splitting those that give them.
+
+    Pieces of no width are left out; if all are, the bounds come out as (inf, -inf) for a point's sector.
+    """
+
+    def masked(start: Array, stop: Array) -> tuple[Array, Array]:
+        lower, upper = bound(start, stop)
+        void = (start == stop) & (edges[0] < edges[-1])
+        return np.where(void, np.inf, lower), np.where(void, -np.inf, upper)
+
+    start, stop = edges[:-1], edges[1:]
+    lower, upper = masked(start, stop)
+    for _ in range(0 if kind.piecewise_linear else _ROUNDS):
+        worst = np.stack([upper.argmax(axis=0), lower.argmin(axis=0)])
+        cuts = _split(np.take_along_axis(start, worst, 0), np.take_along_axis(stop, worst, 0), _PARTS)
+        children = cuts[:-1].reshape(-1, *start.shape[1:]), cuts[1:].reshape(-1, *start.shape[1:])
+        low, high = masked(*children)
+        np.put_along_axis(lower, worst, np.inf, 0)
+        np.put_along_axis(upper, worst, -np.inf, 0)
+        start, stop = np.concatenate([start, children[0]]), np.concatenate([stop, children[1]])
+        lower, upper = np.concatenate([lower, low]), np.concatenate([upper, high])
+    return lower.min(axis=0), upper.max(axis=0)
+
+
+def _split(lo: Array, hi: Array, parts: int) -> Array:
+    """Ascending cuts from lo to hi along a new first axis; all at the finite end if the other is infinite."""
+    share = (np.arange(1, parts) / parts).reshape(-1, *[1] * lo.ndim)
+    with np.errstate(all="ignore"):
+        inner = np.clip((1.0 - share) * lo + share * hi, lo, hi)
+    inner = np.where(np.isfinite(lo), np.where(np.isfinite(hi), inner, lo), hi)
+    return np.concatenate([lo[None], np.sort(inner, axis=0), hi[None]])
+
+
+def _edges(kind: Kind, p: Parameters, x: Interval, centers: list[Array]) -> Array:
+    """Ascending edges of the first pieces of x: its ends, the centres, the turning points, and more around them."""
+    turning = [np.asarray(point.lo) for point in kind.turning_points(p)]
+    special = [np.broadcast_to(np.where(np.isfinite(t), t, 0.0), x.shape) for t in turning] + centers
+    unit = np.asarray(kind.scale(p))
+    reach = _WINDOW * unit
+    low = np.where(np.isfinite(x.lo), x.lo, np.minimum(np.min(special, axis=0), x.hi) - reach)
+    high = np.where(np.isfinite(x.hi), x.hi, np.maximum(np.max(special, axis=0), x.lo) + reach)
+    edges: list[ArrayLike] = [x.lo, x.hi, low, high, *(np.clip(center, low, high) for center in special)]
+    if not kind.piecewise_linear:
+        edges += list(_split(low, high, _UNIFORM))
+        edges += [np.clip(center + grade * unit, low, high) for center in special for grade in _GRADES]
+    return np.sort(np.stack(np.broadcast_arrays(*edges)), axis=0)
+
+
+def _flattening_slope(edges: Array, values: Array) -> Array:
+    """A slope lam for which phi(v) - lam v varies least over the edges (a convex function of lam): golden section."""
+    with np.errstate(all="ignore"):
+        slopes = np.diff(values, axis=0) / np.diff(edges, axis=0)
+        chord = (values[-1] - values[0]) / (edges[-1] - edges[0])
+    chord = np.where(np.isfinite(chord), chord, 0.0)
+    usable = np.isfinite(slopes)
+    low = np.min(np.where(usable, slopes, chord), axis=0)
+    high = np.max(np.where(usable, slopes, chord), axis=0)
+
+    def variation(lam: Array) -> Array:
+        tilted = values - lam * edges
+        return np.asarray(tilted.max(axis=0) - tilted.min(axis=0))
+
+    golden = 0.5 * (np.sqrt(5.0) - 1.0)
+    for _ in range(40):
+        inner_low, inner_high = high - golden * (high - low), low + golden * (high - low)
+        left = variation(inner_low) < variation(inner_high)
+        low, high = np.where(left, low, inner_low), np.where(left, inner_high, high)
+    best = 0.5 * (low + high)
+    return np.where(variation(chord) <= variation(best) * (1.0 + 1e-9), chord, best)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +109,9 @@ def read_pickle_at(data: bytes, start: int, *, persistent: bool = False) -> tupl
     stream = io.BytesIO(data)
     stream.seek(start)
     try:
-        return _Machine(persistent).run(stream), stream.tell()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes in old text are not the reader's business
+            return _Machine(persistent).run(stream), stream.tell()
     except LoadError:
         raise
     except Exception as error:  # whatever a hostile byte string provokes in the decoder

@@ -145,7 +145,16 @@ def load_policy(
     MissingNormalizerError
         If training used normalised observations and the statistics are not at hand.
     """
-    sources = find_sources(Path(path))
+    try:
+        return _load(Path(path), vecnormalize, normalize, output)
+    except LoadError as error:
+        if error.advice:
+            raise
+        raise type(error)(error.message, "The file is damaged or forged: save or download it again.") from error
+
+
+def _load(path: Path, vecnormalize: str | os.PathLike[str] | None, normalize: bool | None, output: str) -> Policy:
+    sources = find_sources(path)
     content = read_file(sources.model)
     if sources.card is not None:
         sources.card.check(sources.model, content)

@@ -121,5 +121,7 @@ def _moments(value: Any, what: str) -> tuple[NDArray[np.float64], NDArray[np.flo
     mean = as_array(state.get("mean")).astype(np.float64)
     var = as_array(state.get("var")).astype(np.float64)
     if mean.shape != var.shape or mean.size == 0:
-        raise LoadError(f"{what} has a mean of shape {mean.shape}, but a variance of shape {var.shape}.")
+        raise LoadError(
+            f"{what} has a mean of shape {mean.shape}, but a variance of shape {var.shape}.", "Save it again."
+        )
     return mean.reshape(-1), var.reshape(-1)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from lipctrl.errors import LipctrlError, PlantError
 from lipctrl.networks.network import Network
-from lipctrl.plants.linearize import Linearization, find_linearization
+from lipctrl.plants.linearize import Linearization, find_linearization, network_of
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.model import Model
 from lipctrl.plants.plant import Plant
@@ -21,7 +21,7 @@ from lipctrl.plants.resting import simulate
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
 from lipctrl.theorems.lipschitz import lipschitz
-from lipctrl.theorems.rows import ROWS, with_certificate_head
+from lipctrl.theorems.rows import ROWS, not_needed, with_certificate_head
 
 Progress = Callable[[str], None]
 
@@ -69,35 +69,37 @@ def certify(
     began = time.perf_counter()
     say = progress or (lambda stage: None)
     say("loading the policy")
-    network, described, given = _policy(policy, plant)
+    policy, described, given = _policy(policy, plant)
+    network = network_of(policy)
     say("finding where the loop rests")
-    found = find_linearization(given, network, target=target, tolerance=tolerance, dt=dt)
+    found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     equilibrium = _equilibrium(found, network)
     say("bounding the policy (LipSDP)")
     bound = lipschitz(network, solver=solver)
     rows: list[TheoremResult] = []
     if found.plant is not None:
         loop = Loop(found.plant, network)
-        share = max(1.0, (time_limit - (time.perf_counter() - began)) / len(ROWS))
-        for name, theorem in ROWS.items():
+        for name, (theorem, scope, share) in ROWS.items():
             say(name)
-            rows.append(theorem(loop, share))
+            if scope == "local" and any(row.scope == "global" and row.verdict is Verdict.CERTIFIED for row in rows):
+                rows.append(not_needed(name))
+            else:
+                rows.append(theorem(loop, share * time_limit))
     return _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
 
 
-def _policy(policy: Any, plant: Any) -> tuple[Network, dict[str, Any], Any]:
-    """The network, its description, and the plant as given or as the policy's card names it."""
+def _policy(policy: Any, plant: Any) -> tuple[Any, dict[str, Any], Any]:
+    """The loaded policy, its description, and the plant as given or as the policy's card names it."""
     if isinstance(policy, Network):
         described: dict[str, Any] = {"name": "network", "algorithm": None, "sha256": None, "notes": []}
-        network = policy
     else:
         from lipctrl.networks.loading.policy import load_policy
 
-        loaded = load_policy(policy) if isinstance(policy, str | Path) else policy
-        network = loaded.network
-        described = loaded.summary()
+        policy = load_policy(policy) if isinstance(policy, str | Path) else policy
+        described = policy.summary()
         if plant is None:
-            plant = loaded.plant_path or loaded.environment
+            plant = policy.plant_path or policy.environment
+    network = network_of(policy)
     described |= {"n_observations": network.n_in, "n_actions": network.n_out, "neurons": network.n_neurons}
     described["network_sha256"] = network.sha256
     if plant is None:
@@ -105,7 +107,7 @@ def _policy(policy: Any, plant: Any) -> tuple[Network, dict[str, Any], Any]:
             "No plant was given, and the policy names none.",
             "Give a Gymnasium id (--env Pendulum-v1), a plant file (--plant plant.json), or a python-control StateSpace.",
         )
-    return network, described, _plant(plant)
+    return policy, described, _plant(plant)
 
 
 def _plant(plant: Any) -> Any:

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lipctrl.lmi.lmi import Array, Values
+from lipctrl.intervals.ball import Ball
+from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, Values, selector
 from lipctrl.lmi.solvers import barrier
 from lipctrl.lmi.solvers.feasibility import feasible_point
 from lipctrl.plants.loop import Loop
@@ -26,7 +27,14 @@ def find_global(loop: Loop) -> Found | None:
     """Proved values on all of R^n, or None."""
     statement = state(loop, None)
     shapes = candidate_shapes(loop)
-    return _solve(statement, shapes[0]) if shapes else None
+    if not shapes:
+        return None
+    n = len(shapes[0])
+    E = selector(0, n)
+    normalised = MatrixInequality("P > shape", (n,), (Congruence("P", E, E, 0.5),), -Ball.exact(shapes[0]))
+    lmi = replace(statement.lmi, inequalities=(*statement.lmi.inequalities, normalised))
+    found = _solve(replace(statement, lmi=lmi), shapes[0])
+    return None if found is None else (statement, found[1])
 
 
 def find_local(loop: Loop, *, time_limit: float = 20.0) -> Found | None:
@@ -56,7 +64,7 @@ def candidate_shapes(loop: Loop) -> list[Array]:
     size = max(float(np.linalg.norm(gain)), 1e-12)
     n = len(A)
     shapes = []
-    for share in (1e-3, 0.1, 10.0):
+    for share in (10.0, 0.1, 1e-3):
         P = lyapunov_matrix(A, gain.T @ gain / size**2 + share * np.eye(n), dt)
         if P is not None:
             reach = float(np.linalg.eigvalsh(gain @ np.linalg.solve(P, gain.T))[-1])
@@ -69,7 +77,7 @@ def _largest(loop: Loop, shape: Array, r: float, deadline: float, factor: float 
     chol = np.linalg.cholesky(np.linalg.inv(shape))
 
     def attempt(radius: float) -> Found | None:
-        return _solve(state(loop, radius * chol), shape / radius**2, optimise=False)
+        return _solve(state(loop, radius * chol), shape / radius**2)
 
     good: tuple[float, Found] | None = None
     bad: float | None = None
@@ -90,10 +98,18 @@ def _largest(loop: Loop, shape: Array, r: float, deadline: float, factor: float 
         factor = max(factor, 1.3)
     if good is None:
         return None
-    return _optimise(good[1], chol * good[0])
+    # at the largest r hardly any P is left; a smaller region may hold a larger ellipsoid
+    best = _optimise(good[1], chol * good[0])
+    for shrink in (0.8, 0.6):
+        found = attempt(shrink * good[0]) if time.perf_counter() < deadline else None
+        found = None if found is None else _optimise(found, chol * shrink * good[0])
+        if found is None or _volume(found) <= _volume(best):
+            break
+        best = found
+    return best
 
 
-def _solve(statement: Statement, shape: Array, optimise: bool = True) -> Found | None:
+def _solve(statement: Statement, shape: Array) -> Found | None:
     """Feasible and proved values of the statement."""
     guess: dict[str, Array] = {"P": 1.5 * shape}
     storage = statement.lmi.inequalities[0].evaluate(
@@ -111,8 +127,8 @@ def _solve(statement: Statement, shape: Array, optimise: bool = True) -> Found |
 def _optimise(found: Found, generators: Array) -> Found:
     """A larger ellipsoid in the same sectors: minimise trace(G'PG), then once more weighted by the result (log det)."""
     statement, values = found
-    for _ in range(2):
-        weight = generators @ generators.T if _ == 0 else np.linalg.inv(values["P"])
+    for turn in range(2):
+        weight = generators @ generators.T if turn == 0 else np.linalg.inv(values["P"])
         lmi = replace(statement.lmi, objective={"P": weight}, start=values)
         solution = barrier.solve(lmi, gap=1e-3, max_iterations=40)
         if holds(statement.lmi, solution.values) and _volume((statement, solution.values)) > _volume((statement, values)):

@@ -18,6 +18,9 @@ from lipctrl.theorems import instability, lyapunov, small_gain
 from lipctrl.theorems.lyapunov_search import Found, find_global, find_local
 
 Row = Callable[[Loop, float], TheoremResult]
+INSTABILITY = "equilibrium instability"
+GLOBAL_SMALL_GAIN, LOCAL_SMALL_GAIN = "small gain (global)", "small gain (loop-shifted)"
+GLOBAL_LYAPUNOV, LOCAL_LYAPUNOV = "Lyapunov (global)", "Lyapunov (sectors)"
 EVERYWHERE = Region(kind="all", volume=None, units="")
 
 
@@ -31,7 +34,7 @@ def _inconclusive(name: str, scope: str, reason: str, margin: float | None = Non
 
 def equilibrium_stability(loop: Loop, seconds: float) -> TheoremResult:
     """Is the equilibrium unstable? REFUTED with a proved witness; otherwise nothing is concluded."""
-    name = "equilibrium instability"
+    name = INSTABILITY
     if loop.spectral_radius < 1:
         return _inconclusive(name, "local", "not refuted: the linearised loop decays by its floating-point eigenvalues.")
     witness = instability.refute(loop)
@@ -60,7 +63,7 @@ def _growing(loop: Loop, direction: Any) -> list[list[float]]:
 
 
 def global_small_gain(loop: Loop, seconds: float) -> TheoremResult:
-    name = "small gain (global)"
+    name = GLOBAL_SMALL_GAIN
     result = small_gain.prove_global(loop)
     if result is None:
         return _inconclusive(
@@ -83,7 +86,7 @@ def global_small_gain(loop: Loop, seconds: float) -> TheoremResult:
 
 
 def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
-    name = "small gain (loop-shifted)"
+    name = LOCAL_SMALL_GAIN
     result = small_gain.prove_local(loop, time_limit=seconds)
     if result is None or not result.succeeds or result.level is None:
         return _inconclusive(name, "local", "no box of observations was found on which the product of gains is at most 1.")
@@ -104,7 +107,7 @@ def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
 
 
 def global_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
-    name = "Lyapunov (global)"
+    name = GLOBAL_LYAPUNOV
     found = find_global(loop)
     if found is None:
         return _inconclusive(name, "global", "no quadratic Lyapunov function was found for the global sectors of the policy.")
@@ -112,7 +115,7 @@ def global_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
 
 
 def local_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
-    name = "Lyapunov (sectors)"
+    name = LOCAL_LYAPUNOV
     found = find_local(loop, time_limit=seconds)
     if found is None:
         return _inconclusive(name, "local", "no ellipsoid was found on which a quadratic Lyapunov function decreases.")
@@ -174,11 +177,16 @@ def _timed(row: Row) -> Row:
     return run
 
 
-#: every stability theorem, in the order of the report
-ROWS: dict[str, Row] = {
-    "equilibrium instability": _timed(equilibrium_stability),
-    "small gain (global)": _timed(global_small_gain),
-    "small gain (loop-shifted)": _timed(local_small_gain),
-    "Lyapunov (global)": _timed(global_lyapunov),
-    "Lyapunov (sectors)": _timed(local_lyapunov),
+#: every stability theorem in the order of the report: the row, its scope, and its share of the time limit
+ROWS: dict[str, tuple[Row, str, float]] = {
+    INSTABILITY: (_timed(equilibrium_stability), "instability", 0.0),
+    GLOBAL_SMALL_GAIN: (_timed(global_small_gain), "global", 0.0),
+    GLOBAL_LYAPUNOV: (_timed(global_lyapunov), "global", 0.0),
+    LOCAL_SMALL_GAIN: (_timed(local_small_gain), "local", 0.15),
+    LOCAL_LYAPUNOV: (_timed(local_lyapunov), "local", 0.4),
 }
+
+
+def not_needed(name: str) -> TheoremResult:
+    """The row of a local theorem when a global one holds."""
+    return _inconclusive(name, "local", "not tried, because a global theorem already holds.")

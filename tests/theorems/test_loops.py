@@ -150,10 +150,8 @@ def test_unstable_loops_are_refuted_or_left_open_never_certified(seed, log_exces
     M = M + (excess - eigenvalues.real.max()) * np.eye(n) if continuous else M * (1 + excess) / np.abs(eigenvalues).max()
     A = M - B @ network.jacobian(np.zeros(n)) @ C
     loop = at_rest(A, B, C, network, 0.0 if continuous else 0.1)
-    for name, row in ROWS.items():
-        if name != "Lyapunov (sectors)" and name != "small gain (loop-shifted)":
-            assert row(loop, 1.0).verdict is not Verdict.CERTIFIED
-    assert find_local(loop, time_limit=0.3) is None
+    for row, _, _ in ROWS.values():
+        assert row(loop, 0.3).verdict is not Verdict.CERTIFIED
     if log_excess > -6:
         assert instability.refute(loop) is not None
 

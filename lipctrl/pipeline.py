@@ -148,7 +148,9 @@ def _report(
     refuted = [row for row in rows if row.verdict is Verdict.REFUTED]
     certified = [row for row in rows if row.verdict is Verdict.CERTIFIED and row.trust is Trust.PROVED]
     chosen: TheoremResult | None = None
-    data: dict[str, Any] = {"trajectories": found.resting.trajectories}
+    data: dict[str, Any] = {"trajectories": found.resting.trajectories, "periods": found.dynamics.periods}
+    if found.dynamics.goal is not None:
+        data["target"] = found.dynamics.goal.target
     if refuted:
         chosen, verdict = refuted[0], Verdict.REFUTED
     elif certified:

@@ -110,7 +110,8 @@ def bound(
     json: Json = False,
 ) -> int:
     """Bound the Lipschitz constant of a policy, and prove the bound."""
-    from lipctrl.tools.report import bound_json, write_bound
+    from lipctrl.tools.files import write_bound
+    from lipctrl.tools.report import bound_json
 
     with terminal.progress() as say:
         say("loading the policy")
@@ -151,7 +152,7 @@ def certify(
 ) -> int:
     """Prove, refute or leave open the stability of a policy in closed loop with its plant."""
     from lipctrl.plants.plant_file import plant_from_file
-    from lipctrl.tools.report import write_report
+    from lipctrl.tools.files import write_report
 
     if env is not None and plant is not None:
         raise typer.BadParameter("give --env or --plant, not both.")

@@ -113,7 +113,22 @@ def _paths(report: Report) -> Array | None:
         return None
     steps = max(len(paths) for paths in found)
     padded = [np.pad(p, ((0, steps - len(p)), (0, 0), (0, 0)), constant_values=np.nan) for p in found]
-    return np.concatenate([p[:, :: max(1, p.shape[1] // 40)] for p in padded], axis=1)
+    paths = np.concatenate([p[:, :: max(1, p.shape[1] // 40)] for p in padded], axis=1)
+    return _unwound(paths, report)
+
+
+def _unwound(paths: Array, report: Report) -> Array:
+    """Angles within half a turn of the equilibrium; a path that crosses the seam is interrupted there."""
+    periods, rest = report.data.get("periods"), report.equilibrium.get("x")
+    if periods is None or rest is None:
+        return paths
+    for i, period in enumerate(np.asarray(periods, dtype=np.float64)):
+        if period > 0:
+            turns = np.floor((paths[:, :, i] - rest[i]) / period + 0.5)
+            seam = np.pad(np.diff(turns, axis=0) != 0, ((1, 0), (0, 0))) & np.isfinite(turns)
+            paths[:, :, i] -= period * turns
+            paths[:-1][seam[1:]] = np.nan
+    return paths
 
 
 def _has(report: Report, key: str) -> bool:
@@ -123,8 +138,9 @@ def _has(report: Report, key: str) -> bool:
 
 def _ends(paths: Array) -> Array:
     """The last finite state of each trajectory."""
-    last = np.sum(np.all(np.isfinite(paths), axis=2), axis=0) - 1
-    return paths[np.maximum(last, 0), np.arange(paths.shape[1])]
+    finite = np.all(np.isfinite(paths), axis=2)
+    last = len(paths) - 1 - np.argmax(finite[::-1], axis=0)
+    return paths[last, np.arange(paths.shape[1])]
 
 
 def _ellipsoids(report: Report) -> list[tuple[str, Region]]:
@@ -166,7 +182,7 @@ def _phase_plane(axes: Axes, report: Report) -> None:
         axes.fill(*points, color=CERTIFIED, alpha=0.13 if k == 0 else 0.0, lw=0, zorder=1.5)
         axes.plot(*points, color=CERTIFIED, ls=LINES[k], lw=2.2, zorder=4)
         handles.append(Line2D([], [], color=CERTIFIED, ls=LINES[k], lw=2.2, label=f"{name}: {region}"))
-    wanted = report.plant.get("target")
+    wanted = report.data.get("target")
     if wanted is not None:
         axes.plot(wanted[i], wanted[j], "+", color=INK, ms=13, mew=1.8, zorder=6)
         handles.append(Line2D([], [], color=INK, marker="+", ms=9, mew=1.8, ls="", label="target"))

@@ -1,4 +1,4 @@
-"""Results as JSON, and as the files of the output folder.
+"""Results as JSON and as documents.
 
 Every document carries `schema`, its name and version. A key is added without a new version, never renamed.
 """
@@ -10,15 +10,8 @@ from typing import Any
 
 from lipctrl.networks.loading.policy import Policy
 from lipctrl.presentation import Document, Facts
-from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.check import Result
 from lipctrl.results import Bound, Region, Report
-from lipctrl.theorems.rows import with_certificate_head
-from lipctrl.tools.output import certificate_name, staged, to_json
-
-REPORT = "report.json"
-PICTURE = "report.png"
-LIPSCHITZ = "lipschitz"
 
 
 def report_json(report: Report, certificate: Path | None) -> dict[str, Any]:
@@ -103,38 +96,3 @@ def check_document(result: Result, path: Path) -> Document:
         *([("Claim", result.claim)] if result.accepted else [("Reason", result.reason)]),
     ]
     return Document(f"{word} {path}", (Facts(tuple(rows)),))
-
-
-def write_report(report: Report, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Write certificates, report and picture into `folder`.
-
-    Returns
-    -------
-    content : dict
-        What report.json holds.
-    files : list of Path
-        The certificate behind the verdict first, the picture last.
-    """
-    from lipctrl.tools.plot import save_picture
-
-    names = {claim: certificate_name(claim) for claim in report.certificates}
-    headline = folder / names[report.headline] if report.headline in names else None
-    content = report_json(report, headline)
-    outdated = tuple(certificate_name(name) for name in (LIPSCHITZ, *(row.name for row in report.theorems)))
-    with staged(folder, outdated) as stage:
-        for claim, name in names.items():
-            write_certificate(report.certificates[claim], stage / name)
-        (stage / REPORT).write_text(to_json(content) + "\n", encoding="utf-8")
-        save_picture(report, stage / PICTURE)
-    certificates = sorted((folder / name for name in names.values()), key=lambda path: path != headline)
-    return content, [*certificates, folder / REPORT, folder / PICTURE]
-
-
-def write_bound(bound: Bound, policy: Policy, folder: Path) -> Path | None:
-    """Write the certificate of a bound, if it has one; its path."""
-    name = certificate_name(LIPSCHITZ)
-    if bound.certificate is None:
-        return None
-    with staged(folder) as stage:
-        write_certificate(with_certificate_head(bound.certificate, policy.summary()), stage / name)
-    return folder / name

@@ -67,3 +67,21 @@ def test_title_and_reasons_are_in_the_picture() -> None:
         assert row.name in words
         assert row.reason.split(".")[0] in words
     assert "s0" in words  # the axis carries the state's name
+
+
+def test_angles_are_shown_within_half_a_turn_of_the_equilibrium() -> None:
+    turn = 2 * np.pi
+    report = make_report()
+    rest = np.asarray(report.equilibrium["x"])
+    rolling = rest + np.stack([np.linspace(0.0, 3 * turn, 100), np.zeros(100)], axis=1)[:, None, :]
+    report = make_report(data={"trajectories": rolling, "periods": np.array([turn, 0.0])})
+    lines = [line.get_xydata() for line in draw(report).axes[0].get_lines() if len(line.get_xydata()) == 100]
+    (shown,) = lines
+    angle = shown[np.isfinite(shown).all(axis=1), 0] - rest[0]
+    assert len(angle) >= 90
+    assert np.abs(angle).max() <= turn / 2 + 1e-9
+    breaks = np.diff(shown[:, 0])
+    assert np.nanmax(np.abs(breaks)) < 0.5  # no line across the picture
+    labels = [text.get_text() for text in draw(report).axes[0].get_legend().get_texts()]
+    assert "trajectory that ends at the equilibrium" in labels
+    assert "trajectory that does not (in this time)" not in labels

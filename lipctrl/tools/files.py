@@ -1,0 +1,51 @@
+"""The files of the output folder: certificates, report, picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lipctrl.networks.loading.policy import Policy
+from lipctrl.proofs.certificate import write_certificate
+from lipctrl.results import Bound, Report
+from lipctrl.theorems.rows import with_certificate_head
+from lipctrl.tools.output import certificate_name, staged, to_json
+from lipctrl.tools.plot import save_picture
+from lipctrl.tools.report import report_json
+
+REPORT = "report.json"
+PICTURE = "report.png"
+LIPSCHITZ = "lipschitz"
+
+
+def write_report(report: Report, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """Write certificates, report and picture into `folder`.
+
+    Returns
+    -------
+    content : dict
+        What report.json holds.
+    files : list of Path
+        The certificate behind the verdict first, the picture last.
+    """
+    names = {claim: certificate_name(claim) for claim in report.certificates}
+    headline = folder / names[report.headline] if report.headline in names else None
+    content = report_json(report, headline)
+    outdated = tuple(certificate_name(name) for name in (LIPSCHITZ, *(row.name for row in report.theorems)))
+    with staged(folder, outdated) as stage:
+        for claim, name in names.items():
+            write_certificate(report.certificates[claim], stage / name)
+        (stage / REPORT).write_text(to_json(content) + "\n", encoding="utf-8")
+        save_picture(report, stage / PICTURE)
+    certificates = sorted((folder / name for name in names.values()), key=lambda path: path != headline)
+    return content, [*certificates, folder / REPORT, folder / PICTURE]
+
+
+def write_bound(bound: Bound, policy: Policy, folder: Path) -> Path | None:
+    """Write the certificate of a bound, if it has one; its path."""
+    name = certificate_name(LIPSCHITZ)
+    if bound.certificate is None:
+        return None
+    with staged(folder) as stage:
+        write_certificate(with_certificate_head(bound.certificate, policy.summary()), stage / name)
+    return folder / name

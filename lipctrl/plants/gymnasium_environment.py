@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 
 ESCAPED = 1e8
 
+
 def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None) -> Dynamics:
     """The plant behind an environment: its exact model or linear plant if known, else the environment itself.
 
@@ -45,6 +46,11 @@ def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None
         hidden state.
     """
     outer = make_environment(env) if isinstance(env, str) else env
+    if not isinstance(outer, gymnasium.Env):
+        raise GymnasiumError(
+            f"A {type(outer).__name__} was given, expected one gymnasium.Env.",
+            "Give a single environment, not a vector of them and not one of the old gym.",
+        )
     wrappers, name = essential_wrappers(outer), name_of(outer)
     check_spaces(outer, name)
     if not wrappers:

@@ -66,6 +66,15 @@ class Foggy(Spring):
         return super()._get_obs() + 1e-6 * self.np_random.normal(size=2)
 
 
+class Stale(Spring):
+    """A step returns the observation from before it."""
+
+    def step(self, action):
+        before = self._get_obs()
+        super().step(action)
+        return before, 0.0, False, False, {}
+
+
 class Lucky(Spring):
     """A parameter drawn at reset."""
 

@@ -20,6 +20,7 @@ from lipctrl.plants.linearize import find_linearization, linearize
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.plant import Plant
+from lipctrl.plants.sources import dynamics_of
 from tests.plants import environments
 
 ZERO = Network([Affine([[0.0]])])
@@ -124,7 +125,7 @@ def test_a_state_observed_in_float32_is_read_in_float64():
 
 def test_wrappers_that_scale_belong_to_the_plant():
     plain = linearize(environments.Spring(), ZERO_2, target=[0, 0])
-    env = wrappers.TimeLimit(wrappers.RescaleAction(environments.Spring(), -1.0, 1.0), 100)
+    env = wrappers.TimeLimit(wrappers.RescaleAction(environments.Spring(), np.float32(-1), np.float32(1)), 100)
     scaled = linearize(env, ZERO_2, target=[0, 0])
     assert np.allclose(scaled.B, 2 * plain.B, atol=1e-6)
     env = wrappers.TransformObservation(environments.Spring(), lambda y: 3 * y, environments.Spring().observation_space)
@@ -151,6 +152,11 @@ def test_an_environment_made_from_a_state_space_gives_its_matrices_back():
     assert np.array_equal(plant.A, sys.A)
     assert np.array_equal(plant.B, sys.B)
     assert any("limits of the action" in words for words in plant.model_leaves_out)
+    env, dynamics = StateSpaceEnv(sys), dynamics_of(StateSpaceEnv(sys), ZERO_2)
+    for action in (-3.0, 0.4, 3.0):
+        env.state = [1.0, -2.0]
+        env.step(np.array([action]))
+        assert np.array_equal(dynamics.advance(np.array([1.0, -2.0]), np.array([action])), env.state)
     within = Network([Affine([[0.0, -0.1]], [0.05]), Elementwise("hardtanh", 1, low=-1.0, high=1.0)])
     assert linearize(StateSpaceEnv(sys), within).model_leaves_out == ()
 
@@ -239,6 +245,7 @@ def test_saturation_and_kinks_of_the_policy_are_named():
         (environments.Windy, "random or has hidden state"),
         (environments.Lucky, "random or has hidden state"),
         (environments.Foggy, "two ways|random"),
+        (environments.Stale, "two ways"),
         (environments.Mirror, "two ways|hidden state"),
         (environments.Sealed, "cannot be set"),
         (environments.Timeless, "how long a step is"),
@@ -250,6 +257,7 @@ def test_saturation_and_kinks_of_the_policy_are_named():
         ),
         (lambda: wrappers.TimeAwareObservation(wrappers.TimeLimit(environments.Spring(), 9)), "cannot be undone"),
         (lambda: wrappers.StickyAction(environments.Spring(), 0.5), "random|hidden state"),
+        (lambda: gymnasium.make_vec("Pendulum-v1", 2), "expected one"),
         (lambda: "CartPole-v1", "discrete actions"),
         (lambda: "Pendulum-v99", "cannot make"),
         (lambda: "NoSuchThing-v0", "cannot make"),

@@ -191,6 +191,7 @@ def test_the_goal_counts_angles_modulo_their_period():
     assert goal.contains([2 * np.pi - 0.2, 100.0])
     assert not goal.contains([np.pi, 0.0])
     assert not goal.contains([np.nan, 0.0])
+    assert not goal.contains([0.0, np.inf])
     assert goal.distance([-2 * np.pi + 0.3, 0.4]) == pytest.approx(0.5)
 
 

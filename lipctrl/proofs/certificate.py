@@ -1,0 +1,122 @@
+"""Certificates as files: the blocks of proofs/FORMAT.md, written atomically and read strictly."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lipctrl.errors import CertificateError
+from lipctrl.networks.enclosure import InputSet, LayerBounds
+from lipctrl.networks.network import Network
+from lipctrl.plants.plant import Plant
+
+FORMAT, VERSION = "lipctrl-certificate", 1
+
+
+def hex_array(value: ArrayLike) -> Any:
+    """Doubles as C99 hexadecimal strings, nested like the array.
+
+    Raises
+    ------
+    CertificateError
+        For NaN or infinity, which no certificate may hold.
+    """
+    array = np.asarray(value, dtype=np.float64)
+    if not np.all(np.isfinite(array)):
+        raise CertificateError("A number of the certificate is NaN or infinite.", "Nothing was proved with it.")
+    return float(array).hex() if array.ndim == 0 else [hex_array(entry) for entry in array]
+
+
+def from_hex(value: Any) -> Any:
+    """Inverse of `hex_array`: a float or an array."""
+    return float.fromhex(value) if isinstance(value, str) else np.array([from_hex(entry) for entry in value])
+
+
+def network_block(network: Network) -> dict[str, Any]:
+    return network.to_dict()
+
+
+def plant_block(plant: Plant) -> dict[str, Any]:
+    keys = ("A", "B", "C", "D", "dt", "x0", "y0", "u0")
+    return {key: hex_array(getattr(plant, key)) for key in keys}
+
+
+def input_set_block(inputs: InputSet) -> dict[str, Any]:
+    return {
+        "center": hex_array(inputs.center),
+        "ball_generators": hex_array(inputs.ball_generators),
+        "box": hex_array(inputs.box),
+    }
+
+
+def bounds_block(bounds: Sequence[LayerBounds]) -> list[dict[str, Any]]:
+    return [
+        {
+            "range": None if layer.range is None else hex_array(np.column_stack([layer.range.lo, layer.range.hi])),
+            "slope": hex_array(np.column_stack([layer.slope_lower, layer.slope_upper])),
+            "relaxation": None if layer.relaxation is None else hex_array(np.column_stack(layer.relaxation)),
+        }
+        for layer in bounds
+    ]
+
+
+def write_certificate(certificate: dict[str, Any], path: str | os.PathLike[str]) -> Path:
+    """Write a certificate as JSON (gzip if the name ends in .gz): the whole file or none.
+
+    Raises
+    ------
+    CertificateError
+        If it holds NaN or infinity, or the file cannot be written.
+    """
+    target = Path(path)
+    try:
+        text = json.dumps({"format": FORMAT, "version": VERSION, **certificate}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CertificateError(f"The certificate cannot be written as JSON: {error}.") from error
+    content = text.encode() + b"\n"
+    if target.suffix == ".gz":
+        content = gzip.compress(content, mtime=0)
+    temporary: str | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise CertificateError(f"{target} cannot be written: {error.strerror}.", "Choose another output folder.") from error
+    return target
+
+
+def read_certificate(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a certificate; nothing in it is checked beyond its being one JSON object without duplicate keys.
+
+    Raises
+    ------
+    CertificateError
+        If the file is missing, no JSON, or no certificate.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError("a key stands twice in one object")
+        return dict(pairs)
+
+    try:
+        content = Path(path).read_bytes()
+        text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        certificate = json.loads(text, object_pairs_hook=unique)
+    except (OSError, EOFError, ValueError, RecursionError) as error:
+        raise CertificateError(f"{path} cannot be read as a certificate: {error}.") from error
+    if not isinstance(certificate, dict) or certificate.get("format") != FORMAT:
+        raise CertificateError(f"{path} is no certificate of lipctrl.", "Give a file that `certify` or `bound` wrote.")
+    return certificate

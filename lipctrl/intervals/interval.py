@@ -50,7 +50,7 @@ class Interval:
     def __init__(self, lo: ArrayLike, hi: ArrayLike | None = None) -> None:
         lower = np.asarray(lo, dtype=np.float64)
         upper = lower if hi is None else np.asarray(hi, dtype=np.float64)
-        self.lo, self.hi = np.broadcast_arrays(lower, upper)
+        self.lo, self.hi = (lower, lower) if hi is None else np.broadcast_arrays(lower, upper)
         if not np.all((self.lo <= self.hi) & (self.lo < np.inf) & (self.hi > -np.inf)):
             raise LipctrlError(f"An interval needs lo <= hi and no NaN, given lo = {lower}, hi = {upper}.")
 
@@ -264,11 +264,14 @@ def enclosing(lo: ArrayLike, hi: ArrayLike) -> Interval:
 
 
 def _corners(operation: Callable[[Array, Array], Pair], a: Interval, b: Interval) -> Interval:
-    """Hull of an operation, monotone in each argument, over the four corners."""
-    left = np.stack(np.broadcast_arrays(a.lo, a.lo, a.hi, a.hi, b.lo)[:4])
-    right = np.stack(np.broadcast_arrays(b.lo, b.hi, b.lo, b.hi, a.lo)[:4])
-    lower, upper = operation(left, right)
-    return enclosing(lower.min(axis=0), upper.max(axis=0))
+    """Hull of an operation, monotone in each argument, over the corners (four, or fewer for a single point)."""
+    left = [a.lo] if a.hi is a.lo else [a.lo, a.hi]
+    right = [b.lo] if b.hi is b.lo else [b.lo, b.hi]
+    corners = [operation(x, y) for x in left for y in right]
+    lower, upper = corners[0]
+    for low, high in corners[1:]:
+        lower, upper = np.minimum(lower, low), np.maximum(upper, high)
+    return enclosing(lower, upper)
 
 
 def _as_ball(value: ArrayLike | Interval) -> Ball:

@@ -1,7 +1,7 @@
 """Affine forms of vectors: sets that keep track of which errors are the same.
 
-A :class:`Zonotope` is {c + G z + H e + d : |z|_2 <= 1, |e|_inf <= 1, |d_i| <= r_i}. Affine maps act exactly up to rounding, which goes
-into r; a nonlinearity is replaced by a line and an error, which goes into r too.
+A :class:`Zonotope` is {c + G z + H e + d : |z|_2 <= 1, |e|_inf <= 1, |d_i| <= r_i}. Affine maps act exactly up to
+rounding, which goes into r; a nonlinearity is replaced by a line and an error, which goes into r too.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ class Zonotope:
         column = Ball.exact(lam[:, None])
         centre = Ball.exact(self.center) * lam + mu
         ball, box = column * self.ball_generators, column * self.box_generators
-        radius = _sum_upper(
-            centre.radius, ball.radius.sum(axis=1), box.radius.sum(axis=1), np.abs(lam) * self.radius, delta
-        )
+        spread = (Ball.exact(np.abs(lam)) * self.radius).upper
+        radius = _sum_upper(centre.radius, ball.radius.sum(axis=1), box.radius.sum(axis=1), spread, delta)
         return Zonotope(centre.mid, ball.mid, box.mid, radius)
 
     def range(self) -> Interval:
@@ -78,10 +77,12 @@ class Zonotope:
         reach = _sum_upper(ball, np.sum(np.abs(self.box_generators), axis=1), self.radius)
         lower, upper = self.center - reach, self.center + reach
         still = reach == 0
-        return Interval(np.where(still, lower, np.nextafter(lower, -np.inf)), np.where(still, upper, np.nextafter(upper, np.inf)))
+        return Interval(
+            np.where(still, lower, np.nextafter(lower, -np.inf)), np.where(still, upper, np.nextafter(upper, np.inf))
+        )
 
 
 def _sum_upper(*parts: Array) -> Array:
-    """An upper bound of the sum of non-negative arrays, zero only where all of them are."""
+    """An upper bound of the sum of non-negative arrays, zero only where all of them are, infinite for NaN."""
     total = np.sum(parts, axis=0)
-    return np.where(total > 0, total * _INFLATE + _TINY, 0.0)
+    return np.where(total == 0, 0.0, np.where(np.isnan(total), np.inf, total * _INFLATE + _TINY))

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.kinds import Kind, Parameters
@@ -20,10 +20,10 @@ from lipctrl.networks.kinds import Kind, Parameters
 Array = NDArray[np.float64]
 Bound = Callable[[Array, Array], tuple[Array, Array]]
 
-_ROUNDS, _PARTS = 5, 8
-_UNIFORM = 24
-_GRADES = np.array([sign * 0.05 * 1.8**k for k in range(11) for sign in (-1.0, 1.0)])
-"""Distances, in units of the activation's length, of the first edges from a point of interest (up to 18)."""
+_ROUNDS, _PARTS, _ABOUT_PARTS = 5, 8, 4
+_UNIFORM = 12
+_GRADES = np.array([sign * 0.1 * 2.2**k for k in range(7) for sign in (-1.0, 1.0)])
+"""Distances, in units of the activation's length, of the first edges from a point of interest (up to 11)."""
 _WINDOW = 32.0
 
 
@@ -33,7 +33,7 @@ def sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> Interval:
     if np.all(slope.lo == slope.hi):
         return slope
     thin = np.all(about.width <= 1e-3 * np.minimum(x.width, _WINDOW * np.asarray(kind.scale(p))))
-    parts = _split(about.lo, about.hi, 1 if thin else _PARTS)
+    parts = _split(about.lo, about.hi, 1 if thin else _ABOUT_PARTS)
     bounds = [_sector(kind, p, x, Interval(lo, hi)) for lo, hi in pairwise(parts)]
     lower = np.min([low for low, _ in bounds], axis=0)
     upper = np.max([high for _, high in bounds], axis=0)
@@ -51,7 +51,7 @@ def linear_relaxation(kind: Kind, p: Parameters, x: Interval) -> tuple[Array, Ar
     slope, values = kind.slope_range(x, p), kind.enclose(x, p)
     finite = np.isfinite(x.lo) & np.isfinite(x.hi)
     bounded = Interval(np.where(finite, x.lo, 0.0), np.where(finite, x.hi, 0.0))
-    edges = _edges(kind, p, bounded, [bounded.mid])
+    edges = _edges(kind, p, bounded, Interval(bounded.mid))
     lam = np.clip(_flattening_slope(edges, kind.value(edges, p)), slope.lo, slope.hi)
 
     def tilted(start: Array, stop: Array) -> tuple[Array, Array]:
@@ -125,7 +125,7 @@ def _sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> tuple[Ar
         lower = np.where(beside, np.maximum(lower, everything.lo), everything.lo)
         return lower, np.where(beside, np.minimum(upper, everything.hi), everything.hi)
 
-    return _extremes(kind, quotients, _edges(kind, p, x, [about.lo, about.mid, about.hi]))
+    return _extremes(kind, quotients, _edges(kind, p, x, about))
 
 
 def _extremes(kind: Kind, bound: Bound, edges: Array) -> tuple[Array, Array]:
@@ -162,15 +162,15 @@ def _split(lo: Array, hi: Array, parts: int) -> Array:
     return np.concatenate([lo[None], np.sort(inner, axis=0), hi[None]])
 
 
-def _edges(kind: Kind, p: Parameters, x: Interval, centers: list[Array]) -> Array:
-    """Ascending edges of the first pieces of x: its ends, the centres, the turning points, and more around them."""
+def _edges(kind: Kind, p: Parameters, x: Interval, about: Interval) -> Array:
+    """Ascending edges of the first pieces of x: its ends, those of `about`, turning points, and more around these."""
     turning = [np.asarray(point.lo) for point in kind.turning_points(p)]
-    special = [np.broadcast_to(np.where(np.isfinite(t), t, 0.0), x.shape) for t in turning] + centers
+    special = [np.broadcast_to(np.where(np.isfinite(t), t, 0.0), x.shape) for t in turning] + [about.mid]
     unit = np.asarray(kind.scale(p))
     reach = _WINDOW * unit
     low = np.where(np.isfinite(x.lo), x.lo, np.minimum(np.min(special, axis=0), x.hi) - reach)
     high = np.where(np.isfinite(x.hi), x.hi, np.maximum(np.max(special, axis=0), x.lo) + reach)
-    edges: list[ArrayLike] = [x.lo, x.hi, low, high, *(np.clip(center, low, high) for center in special)]
+    edges = [x.lo, x.hi, low, high, about.lo, about.hi, *(np.clip(center, low, high) for center in special)]
     if not kind.piecewise_linear:
         edges += list(_split(low, high, _UNIFORM))
         edges += [np.clip(center + grade * unit, low, high) for center in special for grade in _GRADES]

@@ -120,10 +120,14 @@ class Region:
     def __str__(self) -> str:
         if self.kind == "all":
             return "all states"
+        return self.size() + (f" ({self.units})" if self.volume is not None and self.units else "")
+
+    def size(self) -> str:
+        """The volume with its name, without units."""
         if self.volume is None:
             return self.kind
-        size = {1: "length", 2: "area"}.get(0 if self.P is None else len(self.P), "volume")
-        return f"{size} {number_down(self.volume, 4)}" + (f" ({self.units})" if self.units else "")
+        name = {1: "length", 2: "area"}.get(0 if self.P is None else len(self.P), "volume")
+        return f"{name} {number_down(self.volume, 4)}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ class TheoremResult(Printable):
             str(self.verdict),
             str(self.trust),
             number_down(self.margin, 3),
-            "-" if self.region is None else str(self.region),
+            "-" if self.region is None else self.region.size(),
             seconds(self.seconds),
             self.reason,
         )

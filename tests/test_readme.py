@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import lipctrl
 from lipctrl.tools.cli import app
 from lipctrl.tools.failures import EXIT_CODES
 
@@ -34,6 +35,17 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "policies").symlink_to(ROOT / "policies")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few seconds for each search: the regions are smaller then, everything else is as shown."""
+    certify = lipctrl.certify
+
+    def quick(*arguments: Any, **keywords: Any) -> Any:
+        return certify(*arguments, **(keywords | {"time_limit": 1.0}))
+
+    monkeypatch.setattr(lipctrl, "certify", quick)
 
 
 def test_the_two_commands_stand_there() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import lipctrl
-from lipctrl.errors import LipctrlError
+from lipctrl.errors import CertificateError
 from lipctrl.tools import terminal
 from lipctrl.tools.failures import EXIT_CODES, REJECTED, Commands
 from lipctrl.tools.output import to_json
@@ -177,7 +177,6 @@ def check(
     certificate: Annotated[Path, typer.Argument(metavar="FILE", help="A certificate.")], json: Json = False
 ) -> int:
     """Prove a certificate again, from the file alone: no solver, and none of the code that made it."""
-    from lipctrl.errors import CertificateError
     from lipctrl.tools.report import check_document, check_json
 
     with terminal.progress() as say:
@@ -205,7 +204,7 @@ def _numbers(text: str | None, option: str, size: int | None = None) -> Any:
     try:
         values = [float(part) for part in text.replace(" ", "").split(",")]
     except ValueError as error:
-        raise LipctrlError(f"{option} is {text!r}.", "Give numbers with commas between, such as 0,-1.5.") from error
+        raise typer.BadParameter(f"{option} is {text!r}, not numbers with commas between, such as 0,-1.5.") from error
     return values * (size or 1) if len(values) == 1 else values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 from matplotlib.axes import Axes
@@ -15,11 +16,11 @@ CHARACTERS = 86
 
 
 def draw_reasons(axes: Axes, report: Report, colours: dict[Verdict, str]) -> None:
-    """Rows from the top; a margin in [-1, 1] is drawn as a bar from the middle, right of it proved."""
+    """Rows from the top, with the margin as a bar from the middle: to the right where it proves."""
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    axes.set_title("Why: each theorem, its margin and its reason", loc="left")
+    axes.set_title("Why: each theorem, its margin (bar logarithmic) and its reason", loc="left")
     y = 0.97
     if not report.theorems:
         _prose(axes, 0.0, y, report.claim, lines=14)
@@ -40,12 +41,13 @@ def _row(axes: Axes, row: TheoremResult, y: float, colour: str, lines: int) -> f
 
 
 def _bar(axes: Axes, margin: float, y: float, colour: str) -> None:
-    middle, half = 0.56, 0.07
-    length = max(-1.0, min(1.0, margin)) * half
+    """Sign to the left or right; length 0 for 1e-8 and less, full for 1 and more, logarithmic between."""
+    middle, half = 0.56, 0.06
+    size = 1 + math.log10(min(max(abs(margin), 1e-8), 1.0)) / 8
     axes.barh(y, 2 * half, BAR, left=middle - half, color="#ececec")
-    axes.barh(y, length, BAR, left=middle, color=colour)
+    axes.barh(y, math.copysign(size, margin) * half, BAR, left=middle, color=colour)
     axes.plot([middle, middle], [y - BAR, y + BAR], color="#222222", lw=1)
-    axes.text(middle + half + 0.015, y, f"margin {number_down(margin, 3)}", va="center", size=8.5, color=colour)
+    axes.text(middle + half + 0.012, y, number_down(margin, 3), va="center", size=8.5, color=colour)
 
 
 def _prose(axes: Axes, x: float, y: float, text: str, lines: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,10 +47,12 @@ def show_files(files: Sequence[Path]) -> None:
 def progress() -> Iterator[Callable[[str], None]]:
     """A callable that shows the present stage on standard error, where that is a terminal.
 
-    What the code inside prints goes to standard error too: an environment may greet.
+    What the code inside prints goes to standard error too: environments greet. Warnings of libraries are silenced:
+    numbers are proved afterwards, and failures are errors.
     """
-    console = Console(stderr=True)
-    with contextlib.redirect_stdout(sys.stderr), console.status("starting") as status:
+    status = Console(stderr=True).status("starting")
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), status:
+        warnings.simplefilter("ignore")
         yield status.update
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.errors import NetworkError
+from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks import secants
 from lipctrl.networks.kinds import Hardtanh, Identity, Kind, LeakyReLU, ReLU
@@ -45,6 +47,13 @@ class Activation:
     def odd(self) -> bool:
         """Whether phi(-x) = -phi(x) in every channel."""
         return self._kind.odd(self.parameters)
+
+    def __call__(self, x: Any) -> Any:
+        """phi of an array, of intervals (their range), or of derivative numbers over either."""
+        if isinstance(x, Dual):
+            slope = self.slope_range(x.value) if isinstance(x.value, Interval) else self.derivative(x.value)
+            return x.chain(self(x.value), slope)
+        return self.enclose(x) if isinstance(x, Interval) else self.value(x)
 
     def value(self, x: ArrayLike) -> Array:
         """phi(x) in floating point, shape (..., n)."""

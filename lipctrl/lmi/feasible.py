@@ -41,6 +41,7 @@ def feasible_multipliers(
     sizes = signals.sizes
     starts = np.concatenate([[0], np.cumsum(sizes)])
     Q = output.T @ output
+    floor = 1e-12 * float(np.abs(Q).max()) or 1e-24
     multipliers = [0.0] * (len(sizes) - 1)
     for k in range(len(sizes) - 1, 0, -1):
         if sizes[k] == 0:
@@ -51,13 +52,11 @@ def feasible_multipliers(
         # substitute w = w~ + c v
         Qew = Q[e, w] + cv.T @ Q[w, w]
         Qee = Q[e, e] + cv.T @ Q[w, e] + Q[e, w] @ cv + cv.T @ Q[w, w] @ cv
-        largest = float(np.linalg.eigvalsh(Q[w, w])[-1])
-        if largest <= 0:
-            largest = max(float(np.abs(Q).max()), np.finfo(float).tiny) * 1e-8
+        largest = max(float(np.linalg.eigvalsh(Q[w, w])[-1]), floor)
         t = inflation * largest
         Q = Qee + Qew @ np.linalg.solve(2 * t * np.eye(sizes[k]) - Q[w, w], Qew.T) + 2 * t * rv.T @ rv
         Q = (Q + Q.T) / 2
         multipliers[k - 1] = t
     weighted = Q / np.outer(input_weight, input_weight)
     rho = inflation * max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0)
-    return multipliers, max(rho, float(np.abs(weighted).max()) * 1e-6, np.finfo(float).tiny * 1e20)
+    return multipliers, max(rho, 1e-6 * float(np.abs(weighted).max()), floor)

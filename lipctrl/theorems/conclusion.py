@@ -30,24 +30,29 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
             suggested = np.nan_to_num(np.asarray(values[variable.name], dtype=np.float64))
             mixed = (1 - share) * suggested + share * np.asarray(start[variable.name])
             trial[variable.name] = mixed if variable.lower is None else np.maximum(mixed, variable.lower)
-        least = _least(lmi, trial, scalar)
-        if least is None:
+        estimate = _least(lmi, trial, scalar)
+        if estimate is None:
             continue
-        for k in range(18):
-            trial[scalar] = np.array([least * (1 + 1e-12 * 4.0**k)])
+        least, rounding = estimate
+        inflated = [least * (1 + 1e-12 * 4.0**k) for k in range(18)] + [least + rounding * 4.0**k for k in range(3)]
+        for candidate in inflated:
+            trial[scalar] = np.array([candidate])
             if holds(lmi, trial):
                 return trial
     return None
 
 
-def _least(lmi: LMI, values: Values, scalar: str) -> float | None:
-    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R]."""
+def _least(lmi: LMI, values: Values, scalar: str) -> tuple[float, float] | None:
+    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R], and the scale of the rounding of M in it."""
     inequality = lmi.inequalities[0]
     supply = next(t.S.mid for t in inequality.terms if isinstance(t, Scaled) and t.variable == scalar)
-    M = inequality.evaluate({**values, scalar: np.zeros(1)}).mid
+    ball = inequality.evaluate({**values, scalar: np.zeros(1)})
+    M = ball.mid
     inside = np.diag(supply) > 0
     root = np.sqrt(np.diag(supply)[inside])
     X, N, R = M[np.ix_(inside, inside)], M[np.ix_(inside, ~inside)], M[np.ix_(~inside, ~inside)]
+    if not np.all(np.diag(R) > 0):
+        return None
     try:
         scale = 1 / np.sqrt(np.diag(R))
         half = np.linalg.solve(np.linalg.cholesky(R * scale[:, None] * scale), (N * scale).T)
@@ -56,4 +61,5 @@ def _least(lmi: LMI, values: Values, scalar: str) -> float | None:
     Q = (half.T @ half - X) / np.outer(root, root)
     if not np.all(np.isfinite(Q)):
         return None
-    return max(float(np.linalg.eigvalsh((Q + Q.T) / 2)[-1]), float(np.abs(Q).max()) * 1e-12, 1e-300)
+    least = max(float(np.linalg.eigvalsh((Q + Q.T) / 2)[-1]), float(np.abs(Q).max()) * 1e-12, 1e-300)
+    return least, len(M) * (float(ball.radius.max()) + 2.0**-1000) / float(root.min()) ** 2

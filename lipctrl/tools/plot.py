@@ -127,7 +127,7 @@ def _unwound(paths: Array, report: Report) -> Array:
             turns = np.floor((paths[:, :, i] - rest[i]) / period + 0.5)
             seam = np.pad(np.diff(turns, axis=0) != 0, ((1, 0), (0, 0))) & np.isfinite(turns)
             paths[:, :, i] -= period * turns
-            paths[:-1][seam[1:]] = np.nan
+            paths[seam] = np.nan
     return paths
 
 
@@ -224,6 +224,9 @@ def _limits(
     if not points:
         return
     every = np.concatenate(points, axis=1)
+    every = every[:, np.all(np.abs(every) < 1e100, axis=0)]
+    if every.size == 0:
+        return
     low, high = every.min(axis=1), every.max(axis=1)
     room = np.maximum(high - low, 1e-6 * (1 + np.abs(low))) * grow / 2 + (high - low == 0) * 0.5
     axes.set_xlim(low[0] - room[0], high[0] + room[0])

@@ -52,6 +52,16 @@ def test_a_report_without_equilibrium_trajectories_or_theorems_has_a_picture(tmp
     save_picture(bare, tmp_path / "report.png")
 
 
+@pytest.mark.parametrize("start", [np.nan, np.inf, 1e308])
+def test_starts_that_are_no_numbers_leave_the_others_in_view(tmp_path: Path, start: float) -> None:
+    paths = np.zeros((5, 2, 2))
+    paths[:, 1] = start
+    report = make_report(Verdict.INCONCLUSIVE, data={"trajectories": paths})
+    save_picture(report, tmp_path / "report.png")
+    low, high = draw(report).axes[0].get_xlim()
+    assert low < report.equilibrium["x"][0] < high < 100
+
+
 def test_diverging_and_shorter_trajectories_are_drawn(tmp_path: Path) -> None:
     far = np.full((9, 3, 2), np.nan)
     far[:2] = np.array([1.0, 1e300])

@@ -118,14 +118,12 @@ class Region:
     level: float | None = None
 
     def __str__(self) -> str:
-        if self.kind == "all":
-            return "all states"
         return self.size() + (f" ({self.units})" if self.volume is not None and self.units else "")
 
     def size(self) -> str:
         """The volume with its name, without units."""
         if self.volume is None:
-            return self.kind
+            return "all states" if self.kind == "all" else self.kind
         name = {1: "length", 2: "area"}.get(0 if self.P is None else len(self.P), "volume")
         return f"{name} {number_down(self.volume, 4)}"
 

@@ -166,9 +166,10 @@ def _phase_plane(axes: Axes, report: Report) -> None:
     handles: list[Any] = []
     if paths is not None:
         settled = _settled(paths, rest)
+        alpha = 0.6 if paths.shape[0] * paths.shape[1] < 20_000 else 0.25
         for k in range(paths.shape[1]):
             colour, order = (SETTLES, 2) if settled[k] else (STRAYS, 1.8)
-            axes.plot(paths[:, k, i], paths[:, k, j], color=colour, lw=0.8, alpha=0.6, zorder=order)
+            axes.plot(paths[:, k, i], paths[:, k, j], color=colour, lw=0.8, alpha=alpha, zorder=order)
             axes.plot(*paths[0, k, [i, j]], ".", color=colour, ms=3.5, alpha=0.9, zorder=order)
         if settled.any():
             handles.append(

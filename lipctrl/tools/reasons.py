@@ -25,19 +25,27 @@ def draw_reasons(axes: Axes, report: Report, colours: dict[Verdict, str]) -> Non
     if not report.theorems:
         _prose(axes, 0.0, y, report.claim, lines=14)
         return
-    lines = max(1, min(4, int((1 / len(report.theorems) - LINE - GAP - 2 * BAR) / (LINE * 0.85))))
+    lines = next((k for k in range(6, 1, -1) if sum(_height(row, k) for row in report.theorems) <= y), 1)
     for row in report.theorems:
-        y = _row(axes, row, y, colours[row.verdict], lines)
+        _row(axes, row, y, colours[row.verdict], lines)
+        y -= _height(row, lines)
 
 
-def _row(axes: Axes, row: TheoremResult, y: float, colour: str, lines: int) -> float:
+def _wrapped(text: str, lines: int) -> list[str]:
+    return textwrap.wrap(text, CHARACTERS, max_lines=lines, placeholder=" ...")
+
+
+def _height(row: TheoremResult, lines: int) -> float:
+    return LINE + len(_wrapped(row.reason, lines)) * LINE * 0.85 + GAP
+
+
+def _row(axes: Axes, row: TheoremResult, y: float, colour: str, lines: int) -> None:
     axes.plot(0.015, y, MARKERS[row.verdict], color=colour, ms=8, clip_on=False)
     axes.text(0.045, y, row.name, weight="bold", va="center", size=10)
     axes.text(1.0, y, str(row.verdict), weight="bold", color=colour, va="center", ha="right", size=9.5)
     if row.margin is not None:
         _bar(axes, row.margin, y, colour)
-    used = _prose(axes, 0.045, y - LINE * 0.95, row.reason, lines)
-    return y - LINE - used * LINE * 0.85 - GAP
+    _prose(axes, 0.045, y - LINE * 0.95, row.reason, lines)
 
 
 def _bar(axes: Axes, margin: float, y: float, colour: str) -> None:
@@ -50,7 +58,5 @@ def _bar(axes: Axes, margin: float, y: float, colour: str) -> None:
     axes.text(middle + half + 0.012, y, number_down(margin, 3), va="center", size=8.5, color=colour)
 
 
-def _prose(axes: Axes, x: float, y: float, text: str, lines: int) -> int:
-    wrapped = textwrap.wrap(text, CHARACTERS, max_lines=lines, placeholder=" ...")
-    axes.text(x, y, "\n".join(wrapped), va="top", size=8, color="#444444", linespacing=1.3)
-    return len(wrapped)
+def _prose(axes: Axes, x: float, y: float, text: str, lines: int) -> None:
+    axes.text(x, y, "\n".join(_wrapped(text, lines)), va="top", size=8, color="#444444", linespacing=1.3)

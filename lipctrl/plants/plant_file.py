@@ -24,15 +24,14 @@ def plant_from_file(path: str | Path) -> Plant:
         If the file is missing, unreadable or lacks A, B, C or dt. Pickled arrays are never loaded.
     """
     path = Path(path)
-    readers = {".json": _read_json, ".mat": _read_mat, ".npz": _read_npz}
-    if path.suffix.lower() not in readers:
+    if path.suffix.lower() not in PLANT_FILES:
         raise PlantError(
             f"{path.name} is not a plant file.", "Give a .json, .mat or .npz file that holds A, B, C, D and dt."
         )
     if not path.is_file():
         raise PlantError(f"There is no file {path}.", "Check the path.")
     try:
-        content = readers[path.suffix.lower()](path)
+        content = PLANT_FILES[path.suffix.lower()](path)
     except PlantError:
         raise
     except Exception as error:
@@ -90,3 +89,6 @@ def _from_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
             raise PlantError(f"dt has {np.size(arrays['dt'])} entries, expected one number.", DT_ADVICE)
         content["dt"] = np.ravel(arrays["dt"])[0]
     return content
+
+
+PLANT_FILES = {".json": _read_json, ".mat": _read_mat, ".npz": _read_npz}

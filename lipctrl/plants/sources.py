@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lipctrl.plants.dynamics import Dynamics, FunctionDynamics, LinearDynamics
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.models import model_by_id
 from lipctrl.plants.plant import Plant, checked_dt
+from lipctrl.plants.plant_file import PLANT_FILES, plant_from_file
 
 Array = NDArray[np.float64]
 
@@ -87,6 +89,8 @@ def dynamics_of(
     """The plant, in whatever form it was given, as :class:`Dynamics` with its goal."""
     if goal is not None and (target is not None or tolerance is not None):
         raise PlantError("Both a goal and a target or tolerance were given.", "Give one of the two.")
+    if isinstance(env, str | Path) and Path(env).suffix.lower() in PLANT_FILES:
+        env = plant_from_file(env)
     if observe is not None and (isinstance(env, str | Dynamics | Plant) or not callable(env)):
         raise PlantError("An observation function was given with a plant that has its own.", "Leave `observe` away.")
     dynamics: Dynamics
@@ -117,7 +121,7 @@ def dynamics_of(
     else:
         raise PlantError(
             f"A {type(env).__name__} was given as the plant.",
-            "Give a Gymnasium id or environment, a Model, a Plant (Plant.from_control), or a function step(x, u).",
+            "Give a Gymnasium id or environment, a Model, a Plant (Plant.from_control) or its file, or a function step(x, u).",
         )
     if dt is not None and checked_dt(dt) != dynamics.dt:
         raise PlantError(

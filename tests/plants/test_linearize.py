@@ -146,6 +146,13 @@ def test_a_linear_plant_is_centred_where_the_equations_say(seed, dt):
     Loop(plant, Network([Affine(K, bias)]))
 
 
+def test_the_file_of_a_plant_stands_for_the_plant(tmp_path):
+    (tmp_path / "tank.json").write_text('{"A": [[0.5]], "B": [[1.0]], "C": [[1.0]], "dt": 2}')
+    plant = linearize(tmp_path / "tank.json", Network([Affine([[-0.1]], [0.3])]))
+    assert plant.x0 == pytest.approx([0.5])
+    assert plant.name == "tank"
+
+
 def test_an_environment_made_from_a_state_space_gives_its_matrices_back():
     sys = control.ss([[0.9, 0.1], [0, 0.8]], [[0], [1]], np.eye(2), 0, 0.1)
     plant = linearize(StateSpaceEnv(sys), Network([Affine([[0.0, -0.1]], [0.05])]))

@@ -66,7 +66,8 @@ class Ball:
     def between(cls, lower: ArrayLike, upper: ArrayLike) -> Ball:
         """The smallest ball around all matrices between two, entry by entry."""
         lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
-        mid = 0.5 * lower + 0.5 * upper
+        with np.errstate(all="ignore"):
+            mid = 0.5 * lower + 0.5 * upper
         return _ball(mid, np.maximum(add(upper, -mid)[1], add(mid, -lower)[1]))
 
     @classmethod

@@ -98,7 +98,7 @@ class Dual:
 
 def jacobian(outputs: Sequence[Dual]) -> Any:
     """The partial derivatives of several outputs of one shape S, stacked to shape (len(outputs), k, *S)."""
-    grads = [output.grad for output in outputs]
+    grads: list[Any] = [output.grad for output in outputs]
     if any(isinstance(grad, Interval) for grad in grads):
         return Interval.stack(grads)
     return np.stack(grads)

@@ -12,6 +12,7 @@ then the shifted plant is exponentially stable and |D_y G D_u^-1|_inf < gamma.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,13 +60,23 @@ def storage_terms(dt: float, F: Factor, E: Factor) -> tuple[Term, ...]:
 
 def lyapunov_matrix(A: Array, Q: Array, dt: float) -> Array | None:
     """Floating-point solution of A'PA - P + Q = 0 (continuous: A'P + PA + Q = 0) if it is positive definite."""
+    P = lyapunov_solution(A, Q, dt)
     try:
-        P = solve_continuous_lyapunov(A.T, -Q) if dt == 0 else solve_discrete_lyapunov(A.T, Q)
-        P = (P + P.T) / 2
         cholesky(P)
     except (LinAlgError, ValueError):
         return None
     return P
+
+
+def lyapunov_solution(A: Array, Q: Array, dt: float) -> Array:
+    """Floating-point symmetric solution of A'PA - P + Q = 0 (continuous: A'P + PA + Q = 0); NaN where there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            P = solve_continuous_lyapunov(A.T, -Q) if dt == 0 else solve_discrete_lyapunov(A.T, Q)
+    except (LinAlgError, ValueError):
+        return np.full_like(A, np.nan)
+    return (P + P.T) / 2
 
 
 def state(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve_continuous_lyapunov, solve_discrete_lyapunov
 
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Array, Factor, MatrixInequality, Variable, selector
@@ -22,7 +21,7 @@ from lipctrl.networks.enclosure import InputSet, layer_bounds
 from lipctrl.plants.loop import Loop
 from lipctrl.proofs.certificate import hex_array
 from lipctrl.proofs.verify import holds
-from lipctrl.theorems.hinf import storage_terms
+from lipctrl.theorems.hinf import lyapunov_solution, storage_terms
 
 
 @dataclass(frozen=True)
@@ -64,15 +63,7 @@ def refute(loop: Loop) -> Instability | None:
         (Variable("P", n, symmetric=True),),
         (MatrixInequality("dissipation", (n,), storage_terms(plant.dt, F, E)),),
     )
-    try:
-        P = (
-            solve_continuous_lyapunov(M.mid.T, -np.eye(n))
-            if plant.dt == 0
-            else solve_discrete_lyapunov(M.mid.T, np.eye(n))
-        )
-    except (LinAlgError, ValueError):
-        return None
-    P = (P + P.T) / 2
+    P = lyapunov_solution(M.mid, np.eye(n), plant.dt)
     if not np.all(np.isfinite(P)):
         return None
     values, vectors = np.linalg.eigh(P)

@@ -1,0 +1,103 @@
+"""The main job, end to end: from a policy file to a verdict, and its certificates through the independent checker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lipctrl.errors import LoopError, PlantError
+from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.pipeline import certify
+from lipctrl.plants.plant import Plant
+from lipctrl.proofs.certificate import write_certificate
+from lipctrl.proofs.check import check
+from lipctrl.results import Trust, Verdict
+
+POLICIES = Path(__file__).resolve().parent.parent / "policies"
+
+
+def all_certificates_check(report, folder):
+    for name, certificate in report.certificates.items():
+        result = check(write_certificate(certificate, folder / f"{name}.json"))
+        assert result.accepted, f"{name}: {result.reason}"
+
+
+@pytest.mark.parametrize("name", sorted(card.parent.name for card in POLICIES.glob("*/card.json")))
+def test_policies_get_the_verdict_of_their_card(name, tmp_path):
+    expected = json.loads((POLICIES / name / "card.json").read_text())["expected"]
+    report = certify(POLICIES / name, time_limit=12)
+    if expected["verdict"] == "not-certified":
+        assert report.verdict is not Verdict.CERTIFIED
+    else:
+        assert report.verdict.value == expected["verdict"]
+        assert report.trust is Trust.PROVED
+        assert report.certificates[report.headline]["theorem"] == expected["theorem"]
+    all_certificates_check(report, tmp_path)
+
+
+def test_spring_damper_shows_the_point_of_lipsdp():
+    """Global small gain holds with the LipSDP bound, and fails with the product of spectral norms."""
+    report = certify(POLICIES / "spring-damper-ppo", time_limit=5)
+    row = next(row for row in report.theorems if row.name == "small gain (global)")
+    gain = (1 - row.margin) / report.lipschitz.upper
+    assert row.verdict is Verdict.CERTIFIED and report.scope == "global"
+    assert gain * report.lipschitz.upper < 0.9
+    assert gain * report.lipschitz.product > 1.2
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "theta"), [("ppo", -0.1441), ("a2c", 0.0168), ("sac", -0.1752), ("ars", -0.0095)]
+)
+def test_zoo_pendulum_agents_are_certified_where_they_rest(zoo, tmp_path, algorithm, theta):
+    report = certify(zoo / algorithm / "Pendulum-v1", "Pendulum-v1", time_limit=10)
+    assert report.verdict is Verdict.CERTIFIED
+    assert report.trust is Trust.PROVED and report.model == "linear"
+    assert report.equilibrium["x"] == pytest.approx([theta, 0.0], abs=6e-5)
+    assert report.equilibrium["proved"]
+    assert report.region.volume > 1e-3
+    all_certificates_check(report, tmp_path)
+
+
+def test_a_policy_that_saturates_at_rest_is_not_certified():
+    """Full torque always: near the upright nothing rests, and nothing is claimed."""
+    full = Network([Affine([[0.0, 0.0, 0.0]], [5.0]), Elementwise("hardtanh", 1, low=-2.0, high=2.0)])
+    report = certify(full, "Pendulum-v1", time_limit=5)
+    assert report.verdict is not Verdict.CERTIFIED
+    assert "does not mean unstable" in report.claim or report.verdict is Verdict.REFUTED
+
+
+def test_the_linear_claim_is_overridden_by_the_true_plant():
+    """x+ = 1.1 x + clip(-.9 x, +-2) + x^3: stable linearised, diverges from .9; the certified region is larger."""
+    policy = Network([Affine([[-0.9]]), Elementwise("hardtanh", 1, low=-2.0, high=2.0)])
+    report = certify(policy, lambda x, u: 1.1 * x + u + x**3, target=[0.0], dt=1.0, time_limit=5)
+    assert report.verdict is Verdict.REFUTED
+    assert report.model == "nonlinear" and report.trust is Trust.SAMPLED
+    trajectory = np.array(report.theorems[-1].witness["trajectory"])
+    x = trajectory[0]
+    for later in trajectory[1:4]:
+        x = 1.1 * x + np.clip(-0.9 * x, -2, 2) + x**3
+        assert x == pytest.approx(later)
+
+
+def test_continuous_plant_says_that_it_is_not_the_sampled_policy():
+    policy = Network([Affine([[-5.0, -3.0]]), Elementwise("tanh", 1)])
+    report = certify(policy, Plant([[0, 1], [2.0, -0.1]], [[0], [1.0]], np.eye(2), dt=0), time_limit=5)
+    assert report.verdict is Verdict.CERTIFIED
+    assert "continuous time" in report.claim
+
+
+def test_feedthrough_and_missing_plants_are_refused():
+    policy = Network([Affine([[-0.5]])])
+    with pytest.raises((LoopError, PlantError), match="feedthrough"):
+        certify(policy, Plant([[0.5]], [[1]], [[1]], [[1]], dt=1))
+    with pytest.raises(PlantError, match="No plant"):
+        certify(policy)
+
+
+def test_stages_are_reported():
+    stages: list[str] = []
+    certify(Network([Affine([[-0.5]])]), Plant([[0.5]], [[1]], [[1]], dt=1), progress=stages.append)
+    assert stages[0] == "loading the policy" and "Lyapunov (global)" in stages

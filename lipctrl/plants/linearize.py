@@ -84,7 +84,8 @@ def linearize(
     ----------
     env : str, gymnasium.Env, Model, Plant, or callable
         The id of a Gymnasium environment, an environment whose state can be set, a model with exact equations, a
-        linear plant or the path of its file (it is centred at the equilibrium), or a function ``step(x, u)`` that returns the next state.
+        linear plant or the path of its file (it is centred at the equilibrium), or a function ``step(x, u)`` that
+        returns the next state.
     policy : Network or object with an attribute ``network``
     target : array_like, shape (n,), optional
         The state in which the loop should rest; by default what the model says. A function needs it.

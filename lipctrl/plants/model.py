@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.intervals.dual import Dual
 from lipctrl.plants.dynamics import Dynamics
 
 Array = NDArray[np.float64]
@@ -30,11 +31,24 @@ class Model(Dynamics):
     def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
         """The observation, from the components of the state."""
 
+    def derivatives(self, x: Array, u: Array) -> tuple[Array, Array, Array]:
+        n = self.n_states
+        inside = self._inside(u, 1e-12)
+        numbers = Dual.variables([float(value) for value in (*x, *inside)])
+        after = [_partials(part, len(numbers)) for part in self.step(numbers[:n], numbers[n:])]
+        seen = [_partials(part, len(numbers)) for part in self.observe(numbers[:n])]
+        return np.stack(after)[:, :n], np.stack(after)[:, n:], np.stack(seen)[:, :n]
+
     def advance(self, x: Array, u: Array) -> Array:
         return _stacked(self.step(_components(x), _components(u)))
 
     def outputs(self, x: Array) -> Array:
         return _stacked(self.observe(_components(x)))
+
+
+def _partials(part: Any, count: int) -> Array:
+    """The partial derivatives of a component; a component that depends on nothing may be a plain number."""
+    return np.asarray(part.grad, dtype=np.float64) if isinstance(part, Dual) else np.zeros(count)
 
 
 def _components(array: Array) -> tuple[Array, ...]:

@@ -121,7 +121,7 @@ def dynamics_of(
     else:
         raise PlantError(
             f"A {type(env).__name__} was given as the plant.",
-            "Give a Gymnasium id or environment, a Model, a Plant (Plant.from_control) or its file, or a function step(x, u).",
+            "Give a Gymnasium id or environment, a Model, a Plant or its file, a function, or Plant.from_control(sys).",
         )
     if dt is not None and checked_dt(dt) != dynamics.dt:
         raise PlantError(

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipctrl.errors import PlantError
+from lipctrl.intervals.dual import Dual, jacobian
+from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Network
 from lipctrl.plants.models import ENVIRONMENT_IDS, model_by_id, model_of_environment
 from lipctrl.plants.models.pendulum import Pendulum
@@ -54,9 +56,9 @@ def test_unknown_environments_and_changed_classes_have_no_model():
 
 def test_the_upright_linearisation_is_the_one_of_the_literature():
     A, B, C = Pendulum().derivatives(np.zeros(2), np.zeros(1))
-    assert np.allclose(A, [[1.0375, 0.05], [0.75, 1.0]], rtol=0, atol=1e-12)
-    assert np.allclose(B, [[0.0075], [0.15]], rtol=0, atol=1e-12)
-    assert np.allclose(C, [[0, 0], [1, 0], [0, 1]], rtol=0, atol=1e-12)
+    assert np.allclose(A, [[1.0375, 0.05], [0.75, 1.0]], rtol=0, atol=1e-15)
+    assert np.allclose(B, [[0.0075], [0.15]], rtol=0, atol=1e-15)
+    assert np.allclose(C, [[0, 0], [1, 0], [0, 1]], rtol=0, atol=1e-15)
 
 
 @settings(max_examples=50, deadline=None)
@@ -64,15 +66,31 @@ def test_the_upright_linearisation_is_the_one_of_the_literature():
 def test_the_derivatives_are_those_of_the_formula(theta, speed, torque):
     A, B, C = Pendulum().derivatives(np.array([theta, speed]), np.array([torque]))
     kick = 15 * np.cos(theta) * 0.05
-    assert np.allclose(A, [[1 + 0.05 * kick, 0.05], [kick, 1]], rtol=0, atol=1e-9)
-    assert np.allclose(B, [[0.0075], [0.15]], rtol=0, atol=1e-9)
-    assert np.allclose(C, [[-np.sin(theta), 0], [np.cos(theta), 0], [0, 1]], rtol=0, atol=1e-9)
+    assert np.allclose(A, [[1 + 0.05 * kick, 0.05], [kick, 1]], rtol=0, atol=1e-14)
+    assert np.allclose(B, [[0.0075], [0.15]], rtol=0, atol=1e-14)
+    assert np.allclose(C, [[-np.sin(theta), 0], [np.cos(theta), 0], [0, 1]], rtol=0, atol=1e-14)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-10, 10), st.floats(-10, 10), st.floats(-3, 3), st.floats(0, 0.5), st.integers(0, 10**6))
+def test_the_same_lines_on_intervals_contain_every_point_and_slope(theta, speed, torque, width, seed):
+    model, rng = Pendulum(), np.random.default_rng(seed)
+    centre = np.array([theta, speed, torque])
+    box = [Interval(c - width, c + width) for c in centre]
+    after, seen = model.step(box[:2], box[2:]), model.observe(box[:2])
+    numbers = Dual.variables(box)
+    slopes = jacobian(model.step(numbers[:2], numbers[2:]))
+    for point in centre + width * rng.uniform(-1, 1, (20, 3)):
+        values = [*model.advance(point[:2], point[2:]), *model.outputs(point[:2])]
+        assert all(part.lo <= value <= part.hi for part, value in zip((*after, *seen), values, strict=True))
+        A, B, _ = model.derivatives(point[:2], point[2:])
+        assert np.all((slopes.lo <= np.hstack([A, B])) & (np.hstack([A, B]) <= slopes.hi))
 
 
 def test_at_the_limit_of_the_torque_the_inner_side_counts():
     model = Pendulum()
     for limit in (-2.0, 2.0):
-        assert np.allclose(model.derivatives(np.zeros(2), np.array([limit]))[1], [[0.0075], [0.15]], atol=1e-10)
+        assert np.allclose(model.derivatives(np.zeros(2), np.array([limit]))[1], [[0.0075], [0.15]], atol=1e-15)
     assert np.all(model.derivatives(np.zeros(2), np.array([2.5]))[1] == 0)
 
 

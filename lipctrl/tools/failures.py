@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -71,7 +72,7 @@ class Commands(TyperGroup):
 def describe(error: Exception) -> dict[str, str]:
     """Type, message and advice of any exception."""
     if isinstance(error, LipctrlError):
-        return {"type": type(error).__name__, "message": error.message, "advice": error.advice}
+        return {"type": type(error).__name__, "message": error.message, "advice": as_options(error.advice)}
     if isinstance(error, Interrupted):
         return {"type": "Interrupted", "message": "Interrupted before the end.", "advice": "Nothing was written."}
     if hasattr(error, "format_message"):  # the parser's own exceptions, whichever library provides them
@@ -84,6 +85,22 @@ def describe(error: Exception) -> dict[str, str]:
         "advice": "This is a fault of lipctrl, not of your input. Please report it with the command and its input; "
         "LIPCTRL_DEBUG=1 shows where it happened.",
     }
+
+
+def as_options(advice: str) -> str:
+    """Advice that names keywords of the Python functions, in terms of the command's options."""
+    for keyword, option in _OPTIONS:
+        advice = re.sub(keyword, option, advice)
+    return advice
+
+
+_OPTIONS = (
+    (r"vecnormalize=<[^>]*>", "--vecnormalize FILE"),
+    (r"\bnormalize=False", "--no-normalize"),
+    (r"\bregion=\([^)]*\)", "--region LOW HIGH"),
+    (r"\btarget=\[[^\]]*\]", "--target X"),
+    (r"\b(output|method|solver)=['\"](\w+)['\"]", r"--\1 \2"),
+)
 
 
 def show(failure: dict[str, str], as_json: bool) -> None:

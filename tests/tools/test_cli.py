@@ -18,6 +18,7 @@ import lipctrl
 from lipctrl.results import Verdict
 from lipctrl.tools import files
 from lipctrl.tools.cli import app
+from lipctrl.tools.failures import as_options
 from tests.tools.reports import make_bound, make_report
 
 ROOT = Path(__file__).parents[2]
@@ -327,6 +328,18 @@ def test_wrong_input_is_a_typed_error(
     assert "Traceback" not in words.err
     assert "Error" in words.err
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("advice", "expected"),
+    [
+        ("Give vecnormalize=<file>, or normalize=False.", "Give --vecnormalize FILE, or --no-normalize."),
+        ("Load with output='logits'.", "Load with --output logits."),
+        ("Give region=(low, high) here, or target=[...].", "Give --region LOW HIGH here, or --target X."),
+    ],
+)
+def test_advice_names_the_options_of_the_command(advice: str, expected: str) -> None:
+    assert as_options(advice) == expected
 
 
 def test_a_rejected_certificate_has_exit_code_1(tmp_path: Path) -> None:

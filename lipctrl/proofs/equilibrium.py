@@ -1,0 +1,107 @@
+"""Existence and local uniqueness of the equilibrium of a closed loop, by Krawczyk's operator.
+
+Theorem (Krawczyk 1969; Rump, Acta Numerica 2010, Theorem 13.2). Let g be Lipschitz on the box X about c with all its derivatives
+(Clarke's, at kinks) in the interval matrix G, and Y any matrix. If
+
+    c - Y g(c) + (I - Y G)(X - c)  lies in the interior of X,
+
+then g has exactly one zero in X. Here g(x) = f(x, pi(h(x))) - x, for dt = 0 without "- x".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.errors import LipctrlError
+from lipctrl.intervals.dual import Dual, jacobian
+from lipctrl.intervals.interval import Interval
+from lipctrl.networks.network import Affine, Network
+from lipctrl.plants.model import Model
+
+Array = NDArray[np.float64]
+
+#: half-widths of the boxes that are tried, relative to 1 + |x|
+RADII = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
+
+
+@dataclass(frozen=True)
+class EquilibriumProof:
+    """The loop rests at exactly one state of `x`, with input and observation in `u` and `y`."""
+
+    x: Interval
+    u: Interval
+    y: Interval
+
+
+def prove_equilibrium(model: Model, network: Network, guess: Array) -> EquilibriumProof | None:
+    """Prove that the closed loop has exactly one equilibrium in a small box about `guess`; None if that failed.
+
+    Parameters
+    ----------
+    model : Model
+        Exact equations.
+    network : Network
+    guess : array, shape (n,)
+        From Newton's method in floating point.
+    """
+    guess = np.asarray(guess, dtype=np.float64)
+    try:
+        with np.errstate(all="ignore"):
+            at_guess, _, _ = _closed_loop(model, network, Interval(guess, guess))
+            for radius in RADII:
+                half_width = radius * (1 + np.abs(guess))
+                box = Interval(guess - half_width, guess + half_width)
+                _, slopes, signals = _closed_loop(model, network, box)
+                image = _krawczyk(guess, box, at_guess, slopes)
+                if image is not None and bool(np.all(box.contains_in_interior(image))):
+                    return EquilibriumProof(box, *signals)
+    except (LipctrlError, np.linalg.LinAlgError):
+        return None
+    return None
+
+
+def _krawczyk(center: Array, box: Interval, value: Interval, slopes: Interval) -> Interval | None:
+    middle = slopes.mid
+    if not np.all(np.isfinite(middle)):
+        return None
+    Y = np.linalg.inv(middle)
+    if not np.all(np.isfinite(Y)):
+        return None
+    spread = (np.eye(len(center)) - Y @ slopes) @ (box - center)
+    image = center - Y @ value + spread
+    return image if np.all(np.isfinite(image.lo) & np.isfinite(image.hi)) else None
+
+
+def _closed_loop(model: Model, network: Network, box: Interval) -> tuple[Interval, Interval, tuple[Interval, Interval]]:
+    """Enclosures of g on the box and of its derivatives, and of (u, y)."""
+    n = model.n_states
+    x = Dual.variables([box[i] for i in range(n)])
+    y = _stack(model.observe(x), n)
+    u = through_network(network, y)
+    actions = [Dual(u.value[i], u.grad[:, i]) for i in range(network.n_out)]
+    after = _stack(model.step(x, actions), n)
+    value, slopes = after.value, jacobian([Dual(after.value[i], after.grad[:, i]) for i in range(n)])
+    if model.dt != 0:
+        value, slopes = value - box, slopes - np.eye(n)
+    return value, slopes, (u.value, y.value)
+
+
+def _stack(parts: Sequence[Dual | float], n: int) -> Dual:
+    """Components as one vector: value of shape (p,), derivatives of shape (n, p)."""
+    duals = [part if isinstance(part, Dual) else Dual(Interval(np.float64(part)), Interval(np.zeros(n))) for part in parts]
+    return Dual(Interval.stack([d.value for d in duals]), Interval.stack([d.grad for d in duals], axis=1))
+
+
+def through_network(network: Network, y: Dual) -> Dual:
+    """Value and derivatives of the policy, for an interval vector with derivatives of shape (n, p)."""
+    value, grad = y.value, y.grad
+    for layer in network.layers:
+        if isinstance(layer, Affine):
+            value, grad = layer.W @ value + layer.b, (layer.W @ grad.T).T
+        else:
+            value, grad = layer.activation.enclose(value), grad * layer.activation.slope_range(value)
+    return Dual(value, grad)

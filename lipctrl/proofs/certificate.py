@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,15 +83,12 @@ def write_certificate(certificate: dict[str, Any], path: str | os.PathLike[str])
     content = text.encode() + b"\n"
     if target.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
-    temporary: str | None = None
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            temporary = file.name
-            file.write(content)
+        temporary.write_bytes(content)
         os.replace(temporary, target)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise CertificateError(f"{target} cannot be written: {error.strerror}.", "Choose another output folder.") from error
     return target
 

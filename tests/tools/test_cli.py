@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lipctrl
+from lipctrl.errors import LipctrlError
 from lipctrl.results import Verdict
 from lipctrl.tools import files
 from lipctrl.tools.cli import app
@@ -398,3 +399,40 @@ def test_a_closed_pipe_is_no_traceback(network: Path) -> None:
     )
     os.close(writing)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], (None, None, "action")),
+        (["--no-normalize"], (None, False, "action")),
+        (["--vecnormalize", "v.pkl", "--output", "logits"], (Path("v.pkl"), None, "logits")),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "bound"])
+def test_loading_options_reach_the_loader(
+    monkeypatch: pytest.MonkeyPatch, command: str, options: list[str], expected: tuple[Any, ...]
+) -> None:
+    seen: list[Any] = []
+
+    def load(*arguments: Any) -> None:
+        seen.extend(arguments)
+        raise LipctrlError("far enough")
+
+    monkeypatch.setattr(lipctrl, "load_policy", load, raising=False)
+    assert Answer(command, "model.zip", *options).code == 2
+    assert tuple(seen) == (Path("model.zip"), *expected)
+
+
+def test_the_certificate_behind_the_verdict_comes_first(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+    monkeypatch.setattr(files, "write_certificate", lambda content, path: path.write_text("x"))
+    content, written = files.write_report(make_report(), out)
+    assert [path.name for path in written] == [
+        "lyapunov-sectors.certificate.json",
+        "lipschitz.certificate.json",
+        "report.json",
+        "report.png",
+    ]
+    assert content["certificate"] == str(written[0])
+    content, _ = files.write_report(make_report(Verdict.INCONCLUSIVE, headline=None), out)
+    assert content["certificate"] is None

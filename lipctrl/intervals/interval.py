@@ -108,12 +108,12 @@ class Interval:
 
     def contains(self, other: ArrayLike | Interval) -> Bools:
         """Entry by entry: whether the point or interval `other` lies inside (NaN does not)."""
-        lo, hi = (other.lo, other.hi) if isinstance(other, Interval) else (np.asarray(other), np.asarray(other))
+        lo, hi = _ends(other)
         return np.asarray((self.lo <= lo) & (hi <= self.hi))
 
     def contains_in_interior(self, other: ArrayLike | Interval) -> Bools:
         """Entry by entry: whether `other` lies strictly between `lo` and `hi`."""
-        lo, hi = (other.lo, other.hi) if isinstance(other, Interval) else (np.asarray(other), np.asarray(other))
+        lo, hi = _ends(other)
         return np.asarray((self.lo < lo) & (hi < self.hi))
 
     def hull(self, other: ArrayLike | Interval) -> Interval:
@@ -210,15 +210,15 @@ class Interval:
         return enclosing(rounding.multiply(self.mig, self.mig)[0], rounding.multiply(self.mag, self.mag)[1])
 
     def maximum(self, other: ArrayLike | Interval) -> Interval:
-        other = Interval.exact(other)
-        return Interval(np.maximum(self.lo, other.lo), np.maximum(self.hi, other.hi))
+        lo, hi = _ends(other)
+        return Interval(np.maximum(self.lo, lo), np.maximum(self.hi, hi))
 
     def minimum(self, other: ArrayLike | Interval) -> Interval:
-        other = Interval.exact(other)
-        return Interval(np.minimum(self.lo, other.lo), np.minimum(self.hi, other.hi))
+        lo, hi = _ends(other)
+        return Interval(np.minimum(self.lo, lo), np.minimum(self.hi, hi))
 
     def clip(self, low: ArrayLike | Interval, high: ArrayLike | Interval) -> Interval:
-        """min(max(x, low), high)."""
+        """min(max(x, low), high); a limit may be infinite."""
         return self.maximum(low).minimum(high)
 
     def sqrt(self) -> Interval:
@@ -249,7 +249,8 @@ class Interval:
         return _circular(self, rounding.cos, 0.0)
 
     def _increasing(self, function: Callable[[Array], Pair]) -> Interval:
-        return enclosing(function(self.lo)[0], function(self.hi)[1])
+        lower, upper = function(self.lo)
+        return enclosing(lower, upper if self.hi is self.lo else function(self.hi)[1])
 
     def __repr__(self) -> str:
         return f"Interval({self.lo}, {self.hi})"
@@ -261,6 +262,13 @@ def enclosing(lo: ArrayLike, hi: ArrayLike) -> Interval:
     lower = np.where(np.isnan(lo), -np.inf, np.minimum(lo, rounding.HUGE))
     upper = np.where(np.isnan(hi), np.inf, np.maximum(hi, -rounding.HUGE))
     return Interval(lower, upper)
+
+
+def _ends(value: ArrayLike | Interval) -> Pair:
+    if isinstance(value, Interval):
+        return value.lo, value.hi
+    point = np.asarray(value, dtype=np.float64)
+    return point, point
 
 
 def _corners(operation: Callable[[Array, Array], Pair], a: Interval, b: Interval) -> Interval:

@@ -118,6 +118,8 @@ class Kind:
 
 
 def _hull_where(mask: Bools, bounds: Interval, value: ArrayLike) -> Interval:
+    if not np.any(mask):
+        return bounds
     return Interval(
         np.where(mask, np.minimum(bounds.lo, value), bounds.lo), np.where(mask, np.maximum(bounds.hi, value), bounds.hi)
     )

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipctrl.intervals.interval import Interval
+from lipctrl.intervals.interval import Interval, enclosing
+from lipctrl.intervals.rounding import TINY, U
 from lipctrl.networks.kinds import Kind, Parameters
 
 Array = NDArray[np.float64]
@@ -56,48 +57,66 @@ def linear_relaxation(kind: Kind, p: Parameters, x: Interval) -> tuple[Array, Ar
 
     def tilted(start: Array, stop: Array) -> tuple[Array, Array]:
         graph = _graph(kind, p, start, stop)
-        first, last = graph.first - lam * Interval(start), graph.last - lam * Interval(stop)
-        above = [line - lam * Interval(end) for line, end in zip(graph.above, (start, stop), strict=True)]
-        below = [line - lam * Interval(end) for line, end in zip(graph.below, (start, stop), strict=True)]
-        upper, lower = np.maximum(above[0].hi, above[1].hi), np.minimum(below[0].lo, below[1].lo)
-        rising, falling = graph.slope.lo >= lam, graph.slope.hi <= lam
-        upper = np.where(rising, last.hi, np.where(falling, first.hi, upper))
-        lower = np.where(rising, first.lo, np.where(falling, last.lo, lower))
-        return lower, upper
+        with np.errstate(all="ignore"):
+            falls = lam * start, lam * stop
+            upper = np.maximum(graph.above[0] - falls[0], graph.above[1] - falls[1])
+            lower = np.minimum(graph.below[0] - falls[0], graph.below[1] - falls[1])
+            rising, falling = graph.slope.lo >= lam, graph.slope.hi <= lam
+            ends = graph.last.hi - falls[1], graph.first.hi - falls[0]
+            upper = np.where(rising, ends[0], np.where(falling, ends[1], upper))
+            ends = graph.first.lo - falls[0], graph.last.lo - falls[1]
+            lower = np.where(rising, ends[0], np.where(falling, ends[1], lower))
+            slack = 8 * U * (graph.size + np.abs(falls[0]) + np.abs(falls[1])) + TINY
+            return lower - slack, upper + slack
 
-    remainder = Interval(*_extremes(kind, tilted, edges))
+    remainder = enclosing(*_extremes(kind, tilted, edges))
     affine = slope.lo == slope.hi
     lam = np.where(affine, slope.lo, np.where(finite, lam, 0.0))
-    bound = np.where(affine & (lam != 0.0), 0.0, np.where(affine | ~finite, values.lo, remainder.lo))
-    bound = Interval(bound, np.where(affine & (lam != 0.0), 0.0, np.where(affine | ~finite, values.hi, remainder.hi)))
-    known = np.isfinite(bound.lo) & np.isfinite(bound.hi)
-    return lam, np.where(known, bound.mid, 0.0), np.where(known, bound.rad, np.inf)
+    exact, constant = affine & (lam != 0.0), affine | ~finite
+    rest = Interval(
+        np.where(exact, 0.0, np.where(constant, values.lo, remainder.lo)),
+        np.where(exact, 0.0, np.where(constant, values.hi, remainder.hi)),
+    )
+    known = np.isfinite(rest.lo) & np.isfinite(rest.hi)
+    return lam, np.where(known, rest.mid, 0.0), np.where(known, rest.rad, np.inf)
 
 
 class _Graph(NamedTuple):
-    """phi on pieces: values at the ends, slopes between, lines above and below (their values at both ends)."""
+    """phi on pieces: values at the ends, slopes between, lines above and below (their values at both ends).
+
+    The lines are computed to nearest from bounds whose absolute values sum to `size`, and moved apart by more than
+    these few roundings can be worth.
+    """
 
     first: Interval
     last: Interval
     slope: Interval
-    above: tuple[Interval, Interval]
-    below: tuple[Interval, Interval]
+    above: tuple[Array, Array]
+    below: tuple[Array, Array]
+    size: Array
 
 
 def _graph(kind: Kind, p: Parameters, start: Array, stop: Array) -> _Graph:
     """phi on finite pieces; the lines combine those through both ends so that they are parallel to the chord."""
     first, last = kind.at(start, p), kind.at(stop, p)
     slope = kind.slope_range(Interval(start, stop), p)
-    width = Interval(stop) - start
     with np.errstate(all="ignore"):
-        chord = (last.mid - first.mid) / width.mid
-        share = np.clip((slope.hi - chord) / (slope.hi - slope.lo), 0.0, 1.0)
-        share = np.where(np.isnan(share), 0.5, share)
-    rest = 1.0 - Interval(share)
-    steep, flat = slope.hi * width, slope.lo * width
-    above = (rest * first + share * (last - flat), rest * (first + steep) + share * last)
-    below = (share * first + rest * (last - steep), share * (first + flat) + rest * last)
-    return _Graph(first, last, slope, above, below)
+        width = stop - start
+        share = (slope.hi - (last.lo - first.lo) / width) / (slope.hi - slope.lo)
+        share = np.where(np.isfinite(share), np.clip(share, 0.0, 1.0), 0.5)
+        rest = 1.0 - share
+        steep, flat = slope.hi * width, slope.lo * width
+        size = first.mag + last.mag + np.abs(steep) + np.abs(flat)
+        slack = 32 * U * size + TINY
+        above = (
+            rest * first.hi + share * (last.hi - flat) + slack,
+            rest * (first.hi + steep) + share * last.hi + slack,
+        )
+        below = (
+            share * first.lo + rest * (last.lo - steep) - slack,
+            share * (first.lo + flat) + rest * last.lo - slack,
+        )
+    return _Graph(first, last, slope, above, below, size)
 
 
 def _sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> tuple[Array, Array]:
@@ -113,10 +132,13 @@ def _sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> tuple[Ar
         graph = _graph(kind, p, *ends)
         lower, upper = np.full(start.shape, np.inf), np.full(start.shape, -np.inf)
         for end, above, below in zip(ends, graph.above, graph.below, strict=True):
-            distance = Interval(end) - about
-            to_above, to_below = (above - origin) / distance, (below - origin) / distance
-            upper = np.maximum(upper, np.where(right, to_above.hi, to_below.hi))
-            lower = np.minimum(lower, np.where(right, to_below.lo, to_above.lo))
+            with np.errstate(all="ignore"):
+                close = np.where(right, end - about.hi, about.lo - end)
+                far = np.where(right, end - about.lo, about.hi - end)
+                rise = np.where(right, above - origin.lo, origin.hi - below)
+                fall = np.where(right, origin.hi - below, above - origin.lo)
+            upper = np.maximum(upper, _quotient_upper(rise, close, far))
+            lower = np.minimum(lower, -_quotient_upper(fall, close, far))
         if not np.all(finite):  # the secant to a line through the near end tends to the slope of the line
             tail = kind.slope_range(Interval(start, stop), p)
             upper = np.where(finite, upper, np.maximum(upper, tail.hi))
@@ -128,6 +150,14 @@ def _sector(kind: Kind, p: Parameters, x: Interval, about: Interval) -> tuple[Ar
     return _extremes(kind, quotients, _edges(kind, p, x, about))
 
 
+def _quotient_upper(rise: Array, close: Array, far: Array) -> Array:
+    """The greatest rise / run for a run between close >= 0 and far, all three off by one rounding; inf if unknown."""
+    with np.errstate(all="ignore"):
+        quotient = rise / np.where(rise >= 0.0, close, far)
+        quotient = quotient + 8 * U * np.abs(quotient) + TINY
+    return np.where(np.isnan(quotient) | (close <= 0.0), np.inf, quotient)
+
+
 def _extremes(kind: Kind, bound: Bound, edges: Array) -> tuple[Array, Array]:
     """Least lower and greatest upper bound over the pieces between edges, after splitting those that give them.
 
@@ -136,6 +166,7 @@ def _extremes(kind: Kind, bound: Bound, edges: Array) -> tuple[Array, Array]:
 
     def masked(start: Array, stop: Array) -> tuple[Array, Array]:
         lower, upper = bound(start, stop)
+        lower, upper = np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper)
         void = (start == stop) & (edges[0] < edges[-1])
         return np.where(void, np.inf, lower), np.where(void, -np.inf, upper)
 

@@ -10,10 +10,11 @@ from scipy import special
 
 from lipctrl.intervals import rounding
 from lipctrl.intervals.interval import Interval, enclosing
+from lipctrl.intervals.rounding import ETA, U
 from lipctrl.networks.kinds import Array, Kind, Parameters, Special, between
 
 SQRT_TWO = (1.414213562373095, 1.4142135623730951)
-ONE_OVER_SQRT_TWO_PI = Interval(0.39894228040143265, 0.3989422804014327)
+ONE_OVER_SQRT_TWO_PI = 0.3989422804014327
 
 GELU_MINIMUM = Special(-0.7517915246935645, -0.7517915246935644, Interval(-0.16997120747990369, -0.16997120747990366))
 GELU_SLOPE_MAXIMUM = Interval(1.1289041451851547, 1.128904145185155)
@@ -25,9 +26,23 @@ SILU_SLOPE_MAXIMUM = Interval(1.0998393201288668, 1.099839320128867)
 SILU_SLOPE_MINIMUM = Interval(-0.09983932012886693, -0.09983932012886691)
 
 
-def _sigmoid(x: ArrayLike | Interval) -> Interval:
-    x = Interval.exact(x)
-    return 1.0 / (1.0 + (-x).exp())
+def _within(value: Array, size: Array, ulps: float | Array) -> Interval:
+    """`value` up to `ulps` units in the last place of `size`, and a few underflows."""
+    with np.errstate(all="ignore"):
+        margin = np.abs(size) * (2.0 * U) * ulps + np.abs(value) * (4.0 * U) + 100.0 * ETA
+        return enclosing(value - margin, value + margin)
+
+
+def _sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) within 8 ulps: 4 of exp, which the map e -> e / (1 + e) does not enlarge, 2 operations."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
+
+
+def _bell(x: Array) -> Array:
+    """sigmoid(x) sigmoid(-x) = e / (1 + e)^2 within 8 ulps: 4 of exp, which the map does not enlarge, 4 operations."""
+    e = np.exp(-np.abs(x))
+    return e / np.square(1.0 + e)
 
 
 class Smooth(Kind):
@@ -60,7 +75,8 @@ class Tanh(Smooth):
         return Interval(x).tanh()
 
     def tangent(self, x: Array, p: Parameters) -> Interval:
-        return 4.0 * _sigmoid(2.0 * x) * _sigmoid(-2.0 * x)
+        slope = 4.0 * _bell(2.0 * x)
+        return _within(slope, slope, 8.0)
 
     def limits(self, p: Parameters) -> tuple[ArrayLike, ArrayLike]:
         return -1.0, 1.0
@@ -85,10 +101,12 @@ class Sigmoid(Smooth):
         return special.expit(x) * special.expit(-x)
 
     def point(self, x: Array, p: Parameters) -> Interval:
-        return _sigmoid(x)
+        value = _sigmoid(x)
+        return _within(value, value, 8.0)
 
     def tangent(self, x: Array, p: Parameters) -> Interval:
-        return _sigmoid(x) * _sigmoid(-x)
+        slope = _bell(x)
+        return _within(slope, slope, 8.0)
 
     def limits(self, p: Parameters) -> tuple[ArrayLike, ArrayLike]:
         return 0.0, 1.0
@@ -124,7 +142,8 @@ class Softplus(Smooth):
         return np.maximum(x, 0.0) + logarithm / p["beta"]
 
     def tangent(self, x: Array, p: Parameters) -> Interval:
-        return _sigmoid(enclosing(*rounding.multiply(p["beta"], x)))
+        low, high = (_sigmoid(end) for end in rounding.multiply(p["beta"], x))
+        return _within(low, low, 8.0).hull(_within(high, high, 8.0))
 
     def limits(self, p: Parameters) -> tuple[ArrayLike, ArrayLike]:
         return 0.0, np.inf
@@ -189,11 +208,14 @@ class GELU(Smooth):
         return special.ndtr(x) + x * np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi)
 
     def point(self, x: Array, p: Parameters) -> Interval:
-        return x * Interval(*rounding.ndtr(x))
+        low, high = rounding.ndtr(x)
+        return _within(x * low, x * low, 1.0).hull(_within(x * high, x * high, 1.0))
 
     def tangent(self, x: Array, p: Parameters) -> Interval:
-        density = (-0.5 * Interval(x).square()).exp() * ONE_OVER_SQRT_TWO_PI
-        return Interval(*rounding.ndtr(x)) + x * density
+        low, high = rounding.ndtr(x)
+        rise = x * np.exp(-0.5 * np.square(x)) * ONE_OVER_SQRT_TWO_PI
+        ulps = 8.0 + np.square(x)  # of the exponent, whose relative error is u, of exp, and of three operations
+        return _within(low + rise, rise, ulps).hull(_within(high + rise, rise, ulps))
 
     def limits(self, p: Parameters) -> tuple[ArrayLike, ArrayLike]:
         return 0.0, np.inf
@@ -222,10 +244,12 @@ class SiLU(Smooth):
         return special.expit(x) * (1.0 + x * special.expit(-x))
 
     def point(self, x: Array, p: Parameters) -> Interval:
-        return x * _sigmoid(x)
+        value = x * _sigmoid(x)
+        return _within(value, value, 9.0)
 
     def tangent(self, x: Array, p: Parameters) -> Interval:
-        return _sigmoid(x) * (1.0 + x * _sigmoid(-x))
+        s, rise = _sigmoid(x), x * _bell(x)
+        return _within(s + rise, s + np.abs(rise), 10.0)
 
     def limits(self, p: Parameters) -> tuple[ArrayLike, ArrayLike]:
         return 0.0, np.inf

@@ -1,4 +1,4 @@
-"""The one straight way through the house: policy -> network -> plant at rest -> loop -> theorems -> proofs -> report."""
+"""The one straight way: policy -> network -> plant at rest -> loop -> theorems -> proofs -> report."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _policy(policy: Any, plant: Any) -> tuple[Any, dict[str, Any], Any]:
     if plant is None:
         raise PlantError(
             "No plant was given, and the policy names none.",
-            "Give a Gymnasium id (--env Pendulum-v1), a plant file (--plant plant.json), or a python-control StateSpace.",
+            "Give a Gymnasium id (--env Pendulum-v1), a plant file (--plant plant.json), or a StateSpace.",
         )
     return policy, described, _plant(plant)
 
@@ -194,7 +194,11 @@ def _report(
 
 
 def _claim(
-    verdict: Verdict, chosen: TheoremResult | None, found: Linearization, rows: list[TheoremResult], plant: dict[str, Any]
+    verdict: Verdict,
+    chosen: TheoremResult | None,
+    found: Linearization,
+    rows: list[TheoremResult],
+    plant: dict[str, Any],
 ) -> str:
     """The answer in words; for INCONCLUSIVE the reasons."""
     if chosen is None:
@@ -224,7 +228,7 @@ def _simulate_region(found: Linearization, network: Network, region: Region | No
 
 
 def _escaped(found: Linearization, region: Region | None, paths: Any) -> Any:
-    """A simulated trajectory from inside the certified region that ends outside it: the linear claim does not carry over."""
+    """A simulated trajectory from inside the certified region that ends outside it, if there is one."""
     if paths is None or region is None or region.P is None or region.level is None or found.plant is None:
         return None
     e = paths[-1] - found.plant.x0

@@ -8,7 +8,7 @@ from lipctrl.networks.network import Affine, Elementwise, Network
 
 
 def random_network(sizes: tuple[int, ...], kind: str = "relu", seed: int = 0) -> Network:
-    """The random networks of the published table: He-scaled normal weights, biases 0.1 N(0, 1), drawn layer by layer."""
+    """The random networks of the published table: He-scaled normal weights, biases 0.1 N(0, 1)."""
     rng = np.random.default_rng(seed)
     layers: list[Affine | Elementwise] = []
     for k, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):

@@ -1,11 +1,13 @@
 """A strictly feasible point of LipSDP in closed form, for any slopes and any linear shift.
 
-Write c = (alpha + beta)/2, r = (beta - alpha)/2 per neuron and w~ = w - c v. Then 2 (w - alpha v)(w - beta v) = 2 w~^2 - 2 r^2 v^2,
+Write c = (alpha + beta)/2, r = (beta - alpha)/2 per neuron and w~ = w - c v. Then 2 (w - alpha v)(w - beta v) = 2
+w~^2 - 2 r^2 v^2,
 and for a quadratic form Q in (earlier signals, w~_k), with 2 t_k > lambda_max of its last block, the Schur complement
 
     Q  <-  Q_ee + Q_ew (2 t_k I - Q_ww)^-1 Q_we + 2 t_k v_k' r^2 v_k
 
-is what is left for the earlier layers; at the end rho > lambda_max(D_y^-1 Q D_y^-1). For slopes [0, 1] this is the recursion
+is what is left for the earlier layers; at the end rho > lambda_max(D_y^-1 Q D_y^-1). For slopes [0, 1] this is the
+recursion
 t_i = product of squared spectral norms of all later layers, tightened.
 """
 

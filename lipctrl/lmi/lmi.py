@@ -75,11 +75,11 @@ class Factor:
         column = Ball.exact(np.asarray(scale, dtype=np.float64)[:, None])
         return Factor(self.rows, {block: ball * column for block, ball in self.blocks.items()})
 
-    def take(self, index: Array) -> Factor:
+    def take(self, index: NDArray[np.intp]) -> Factor:
         return Factor(len(index), {block: ball[index] for block, ball in self.blocks.items()})
 
 
-def selector(block: int, size: int, index: Array | None = None) -> Factor:
+def selector(block: int, size: int, index: NDArray[np.intp] | None = None) -> Factor:
     """Rows of the identity on one block."""
     eye = np.eye(size)
     rows = eye if index is None else eye[index]

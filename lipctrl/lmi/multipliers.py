@@ -1,13 +1,15 @@
 """Families of quadratic constraints, and the signals of a network that they constrain.
 
-| family                | statement, for each neuron i                                   | hypotheses                    | valid when v* != 0 | source |
-|-----------------------|----------------------------------------------------------------|-------------------------------|--------------------|--------|
-| slope, incremental    | (dw - alpha dv)(dw - beta dv) <= 0, dv = v - v', dw = w - w'   | slopes in [alpha, beta] on the range of v | yes    | Fazlyab et al., NeurIPS 2019, Lemma 1, diagonal T |
-| sector about v*       | the same with v' = v*                                          | secants through v* in [alpha, beta]       | yes    | Yin, Seiler, Arcak, TAC 2022, Property 2 |
+With dv = v - v', dw = phi(v) - phi(v'), both families state (dw - alpha dv)(dw - beta dv) <= 0 for each neuron:
 
-Both enter an LMI as sum_i t_i (a_i b_i' + b_i a_i') with t_i >= 0, a_i = e_i - alpha_i v_i, b_i = e_i - beta_i v_i, where v_i is the
-row that gives the (incremental) pre-activation of neuron i. One t_i per neuron is LipSDP-Neuron, one per layer LipSDP-Layer.
-The couplings between neurons of LipSDP-Network are not sound and do not exist here.
+| family | hypotheses | valid when v* != 0 | source |
+|---|---|---|---|
+| slope, incremental | all secants on the range of v in [alpha, beta] | yes | Fazlyab et al., NeurIPS 2019, Lemma 1 |
+| sector, v' = v* | all secants through v* in [alpha, beta] | yes | Yin, Seiler, Arcak, TAC 2022, Property 2 |
+
+Both enter an LMI as sum_i t_i (a_i b_i' + b_i a_i') with t_i >= 0, a_i = e_i - alpha_i v_i, b_i = e_i - beta_i v_i, where
+v_i is the row that gives the increment of the pre-activation of neuron i. One t_i per neuron is LipSDP-Neuron, one
+per layer LipSDP-Layer. The couplings between neurons of LipSDP-Network are not sound and do not exist here.
 
 A neuron with alpha_i = beta_i is linear on the region: w_i = alpha_i v_i is substituted and it is no signal at all.
 """
@@ -18,9 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lipctrl.intervals.ball import Ball
-from lipctrl.lmi.lmi import Array, Factor, Multiplier, Variable, selector
+from lipctrl.lmi.lmi import Array, Factor, Multiplier, Values, Variable, selector
 from lipctrl.networks.enclosure import LayerBounds
 from lipctrl.networks.network import Network
 
@@ -44,7 +47,7 @@ class Signals:
     sizes: tuple[int, ...]
     A: tuple[Factor, ...]
     B: tuple[Factor, ...]
-    nonlinear: tuple[Array, ...]
+    nonlinear: tuple[NDArray[np.intp], ...]
     output: Factor
 
     def multiplier_terms(self, method: str) -> tuple[list[Variable], list[Multiplier]]:
@@ -87,7 +90,7 @@ def network_signals(network: Network, bounds: Sequence[LayerBounds], drive: Fact
     return Signals(tuple(sizes), tuple(factors_a), tuple(factors_b), tuple(kept), output)
 
 
-def per_neuron(signals: Signals, bounds: Sequence[LayerBounds], values: dict[str, Array]) -> list[Array]:
+def per_neuron(signals: Signals, bounds: Sequence[LayerBounds], values: Values) -> list[Array]:
     """Multipliers of all neurons of all layers (0 for linear ones), as a certificate stores them."""
     out = []
     for k, (index, layer) in enumerate(zip(signals.nonlinear, bounds, strict=True), start=1):

@@ -89,7 +89,9 @@ def write_certificate(certificate: dict[str, Any], path: str | os.PathLike[str])
         os.replace(temporary, target)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise CertificateError(f"{target} cannot be written: {error.strerror}.", "Choose another output folder.") from error
+        raise CertificateError(
+            f"{target} cannot be written: {error.strerror}.", "Choose another output folder."
+        ) from error
     return target
 
 

@@ -1,7 +1,7 @@
 """Existence and local uniqueness of the equilibrium of a closed loop, by Krawczyk's operator.
 
-Theorem (Krawczyk 1969; Rump, Acta Numerica 2010, Theorem 13.2). Let g be Lipschitz on the box X about c with all its derivatives
-(Clarke's, at kinks) in the interval matrix G, and Y any matrix. If
+Theorem (Krawczyk 1969; Rump, Acta Numerica 2010, Theorem 13.2). Let g be Lipschitz on the box X about c with all its
+derivatives (Clarke's, at kinks) in the interval matrix G, and Y any matrix. If
 
     c - Y g(c) + (I - Y G)(X - c)  lies in the interior of X,
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,21 +85,23 @@ def _closed_loop(model: Model, network: Network, box: Interval) -> tuple[Interva
     u = through_network(network, y)
     actions = [Dual(u.value[i], u.grad[:, i]) for i in range(network.n_out)]
     after = _stack(model.step(x, actions), n)
-    value, slopes = after.value, jacobian([Dual(after.value[i], after.grad[:, i]) for i in range(n)])
+    value, slopes = cast(Interval, after.value), jacobian([Dual(after.value[i], after.grad[:, i]) for i in range(n)])
     if model.dt != 0:
         value, slopes = value - box, slopes - np.eye(n)
-    return value, slopes, (u.value, y.value)
+    return value, slopes, (cast(Interval, u.value), cast(Interval, y.value))
 
 
 def _stack(parts: Sequence[Dual | float], n: int) -> Dual:
     """Components as one vector: value of shape (p,), derivatives of shape (n, p)."""
-    duals = [part if isinstance(part, Dual) else Dual(Interval(np.float64(part)), Interval(np.zeros(n))) for part in parts]
+    duals = [
+        part if isinstance(part, Dual) else Dual(Interval(np.float64(part)), Interval(np.zeros(n))) for part in parts
+    ]
     return Dual(Interval.stack([d.value for d in duals]), Interval.stack([d.grad for d in duals], axis=1))
 
 
 def through_network(network: Network, y: Dual) -> Dual:
     """Value and derivatives of the policy, for an interval vector with derivatives of shape (n, p)."""
-    value, grad = y.value, y.grad
+    value, grad = cast(Interval, y.value), cast(Interval, y.grad)
     for layer in network.layers:
         if isinstance(layer, Affine):
             value, grad = layer.W @ value + layer.b, (layer.W @ grad.T).T

@@ -15,9 +15,10 @@ SHARES = (0.0, 1e-9, 1e-6, 1e-3, 0.1, 1.0)
 
 
 def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | None:
-    """Numbers near `values` at which `lmi` is proved, with `scalar` as small as the others allow; None if none is found.
+    """Numbers near `values` at which `lmi` is proved, with `scalar` as small as the others allow, or None.
 
-    `scalar` must enter the first inequality as a `Scaled` term with a diagonal matrix. Multipliers below their bound are
+    `scalar` must enter the first inequality as a `Scaled` term with a diagonal matrix. Multipliers below their bound
+    are
     moved to it; the scalar is inflated by 1e-12 * 4^k until the proof succeeds; where the multipliers themselves do not
     do, a little of `lmi.start` is mixed in.
     """
@@ -43,7 +44,7 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
 
 
 def _least(lmi: LMI, values: Values, scalar: str) -> tuple[float, float] | None:
-    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R], and the scale of the rounding of M in it."""
+    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R], and the scale of its rounding."""
     inequality = lmi.inequalities[0]
     supply = next(t.S.mid for t in inequality.terms if isinstance(t, Scaled) and t.variable == scalar)
     ball = inequality.evaluate({**values, scalar: np.zeros(1)})

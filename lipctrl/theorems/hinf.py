@@ -1,6 +1,7 @@
 """Stability and H-infinity norm of a plant by the strict bounded-real lemma; no eigenvalue is taken as evidence.
 
-Theorem (bounded real lemma; Scherer and Weiland, Linear Matrix Inequalities in Control, Prop. 3.12; discrete: de Souza, Xie 1992).
+Theorem (bounded real lemma; Scherer and Weiland, Linear Matrix Inequalities in Control, Prop. 3.12; discrete: de
+Souza, Xie 1992).
 With Ash = A + B K C, if P > 0 and over the signals (x, u)
 
     sampled      E'PE - F'PF - (D_y H)'(D_y H) + gamma^2 |D_u u|^2 > 0        E = [I 0], F = [Ash B], H = [C D]
@@ -21,7 +22,19 @@ from scipy.linalg import LinAlgError, cholesky, solve_continuous_lyapunov, solve
 
 from lipctrl.errors import LoopError
 from lipctrl.intervals.ball import Ball
-from lipctrl.lmi.lmi import LMI, Array, Congruence, Factor, MatrixInequality, Scaled, Term, Values, Variable, gram, selector
+from lipctrl.lmi.lmi import (
+    LMI,
+    Array,
+    Congruence,
+    Factor,
+    MatrixInequality,
+    Scaled,
+    Term,
+    Values,
+    Variable,
+    gram,
+    selector,
+)
 from lipctrl.lmi.solvers import solve
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import hex_array, plant_block
@@ -82,7 +95,7 @@ def lyapunov_solution(A: Array, Q: Array, dt: float) -> Array:
 def state(
     plant: Plant, shift: Array | None = None, output_weight: Array | None = None, input_weight: Array | None = None
 ) -> Statement:
-    """State the theorem as an LMI in P and gamma^2. `output_weight` is D_u (of the policy's output), `input_weight` D_y."""
+    """State the theorem as an LMI in P and gamma^2; `output_weight` is D_u (of the policy), `input_weight` D_y."""
     n, m, p = plant.n_states, plant.n_inputs, plant.n_outputs
     weight_u = np.ones(m) if output_weight is None else output_weight
     weight_y = np.ones(p) if input_weight is None else input_weight
@@ -102,7 +115,9 @@ def state(
     variables = (Variable("P", n, symmetric=True), Variable("gamma_sq", 1, lower=0.0))
     lmi = LMI(variables, (dissipation, positive), {"gamma_sq": np.ones(1)})
     output = performance.mid[:n, :n]
-    P = lyapunov_matrix(dynamics.mid, 1.01 * output + max(float(np.trace(output)), 1e-12) / n * 1e-3 * np.eye(n), plant.dt)
+    P = lyapunov_matrix(
+        dynamics.mid, 1.01 * output + max(float(np.trace(output)), 1e-12) / n * 1e-3 * np.eye(n), plant.dt
+    )
     if P is not None:
         M = dissipation.evaluate({"P": P, "gamma_sq": np.zeros(1)}).mid
         Q = M[n:, :n] @ np.linalg.solve(M[:n, :n], M[:n, n:]) - M[n:, n:]

@@ -1,6 +1,7 @@
 """Instability of the loop at its equilibrium, proved without eigenvalues.
 
-Theorem (Lyapunov's instability theorem; methods: strict Stein or Lyapunov inequality with an indefinite matrix). Let the policy be
+Theorem (Lyapunov's instability theorem; methods: strict Stein or Lyapunov inequality with an indefinite matrix). Let
+the policy be
 differentiable at y0 with Jacobian J in an enclosure, M = A + B J C. If for every such M
 
     sampled  P - M'PM > 0          continuous  -(M'P + PM) > 0          and  x'Px < 0 for one x,

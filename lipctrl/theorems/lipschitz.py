@@ -1,10 +1,12 @@
 """LipSDP: a bound on the Lipschitz constant of a policy, on all of R^n or on a box of observations.
 
-Theorem (Fazlyab, Robey, Hassani, Morari, Pappas, NeurIPS 2019, Theorems 1 and 2, diagonal multipliers). If T >= 0 and rho satisfy
+Theorem (Fazlyab, Robey, Hassani, Morari, Pappas, NeurIPS 2019, Theorems 1 and 2, diagonal multipliers). If T >= 0 and
+rho satisfy
 
     M(rho, T) = rho D_y^2 - (D_u (z - K d))' (D_u (z - K d)) + sum_i t_i (a_i b_i' + b_i a_i') > 0
 
-over the signals (d, w), then |D_u (r(x) - r(y))|^2 <= rho |D_y (x - y)|^2 with r = pi - K, for all x, y in the convex set on
+over the signals (d, w), then |D_u (r(x) - r(y))|^2 <= rho |D_y (x - y)|^2 with r = pi - K, for all x, y in the convex
+set on
 which the slopes hold.
 """
 
@@ -116,7 +118,9 @@ def box_region(region: tuple[Any, Any] | None, n_in: int) -> InputSet | None:
     try:
         low, high = (np.asarray(side, dtype=np.float64) for side in region)
     except (TypeError, ValueError) as error:
-        raise NetworkError(f"region is {region!r}.", "Give (low, high), two arrays of the observation's size.") from error
+        raise NetworkError(
+            f"region is {region!r}.", "Give (low, high), two arrays of the observation's size."
+        ) from error
     if low.shape != (n_in,) or high.shape != (n_in,):
         raise NetworkError(f"region has sides of shape {low.shape} and {high.shape}, expected ({n_in},).")
     if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high)) and np.all(low <= high)):
@@ -140,10 +144,11 @@ def lipschitz(
     ----------
     policy : Network or object with a `network`
     method : {"auto", "product", "layer", "neuron", "local"}
-        "neuron" is LipSDP-Neuron, "layer" LipSDP-Layer, "product" the product of spectral norms and slopes; "local" is "neuron"
-        and insists on a region; "auto" is "neuron" up to 1600 signals, beyond that "product".
+        "neuron" is LipSDP-Neuron, "layer" LipSDP-Layer, "product" the product of spectral norms and slopes; "local"
+        is "neuron" and insists on a region; "auto" is "neuron" up to 1600 signals, beyond that "product".
     region : (low, high), optional
-        Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two points of it.
+        Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two
+        points of it.
     solver : {"barrier", "clarabel", "scs", "mosek"}
     gap : float
         Relative duality gap at which the solver stops.
@@ -169,7 +174,13 @@ def lipschitz(
     pair = attained_slope(network, inputs)
     words = "global" if inputs is None else f"box center {inputs.center.tolist()}, half-width {inputs.box.tolist()}"
     simple = Bound(
-        upper=product, lower=pair.slope, product=product, trust=Trust.PROVED, method="product", solver="none", region=words
+        upper=product,
+        lower=pair.slope,
+        product=product,
+        trust=Trust.PROVED,
+        method="product",
+        solver="none",
+        region=words,
     )
     if method == "auto":
         method = "neuron" if network.n_in + network.n_neurons <= LARGEST_SDP else "product"

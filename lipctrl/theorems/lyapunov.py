@@ -1,11 +1,14 @@
 """Lyapunov's theorem for the linear plant with the network in it, on an ellipsoid or on all of R^n.
 
-Theorem (Yin, Seiler, Arcak, IEEE TAC 2022, Theorem 1; global: Lur'e). Let e = x - x0, u - u0 = z(e, w) the network in deviation
-coordinates, its neurons in sectors about v* = v(y0) that hold for all e = G zeta, |zeta| <= 1. If over the signals (e, w)
+Theorem (Yin, Seiler, Arcak, IEEE TAC 2022, Theorem 1; global: Lur'e). Let e = x - x0, u - u0 = z(e, w) the network in
+deviation
+coordinates, its neurons in sectors about v* = v(y0) that hold for all e = G zeta, |zeta| <= 1. If over the signals
+(e, w)
 
     P > 0        G'PG - I > 0        -(V+ - V) + sum_i t_i (a_i b_i' + b_i a_i') > 0,  t_i >= 0,   V = e'Pe
 
-then {e'Pe <= 1} lies in the region of the sectors, is invariant, and every trajectory from it converges exponentially to x0.
+then {e'Pe <= 1} lies in the region of the sectors, is invariant, and every trajectory from it converges exponentially
+to x0.
 """
 
 from __future__ import annotations
@@ -69,13 +72,13 @@ def state(loop: Loop, generators: Array | None) -> Statement:
 
 def claim(statement: Statement, values: Values) -> dict[str, Any]:
     """The fields of a "lyapunov" certificate (proofs/FORMAT.md) at proved values."""
-    local = statement.generators is not None
+    generators = statement.generators
     return {
         "P": hex_array(values["P"]),
-        "level": hex_array(1.0) if local else None,
-        "generators": hex_array(statement.generators) if local else None,
+        "level": None if generators is None else hex_array(1.0),
+        "generators": None if generators is None else hex_array(generators),
         "bounds": bounds_block(statement.bounds),
-        "multipliers": [hex_array(t) for t in per_neuron(statement.signals, statement.bounds, dict(values))],
+        "multipliers": [hex_array(t) for t in per_neuron(statement.signals, statement.bounds, values)],
     }
 
 

@@ -1,6 +1,7 @@
 """The search for a large ellipsoid on which Lyapunov's theorem can be proved. It proves nothing itself.
 
-The sectors depend on the region, the region on P: for a shape P0 the largest r is found for which the LMI with the sectors of
+The sectors depend on the region, the region on P: for a shape P0 the largest r is found for which the LMI with the
+sectors of
 {e'P0e <= r^2} is feasible; then P is optimised in it and becomes the next shape.
 """
 
@@ -112,11 +113,10 @@ def _largest(loop: Loop, shape: Array, r: float, deadline: float, factor: float 
 def _solve(statement: Statement, shape: Array) -> Found | None:
     """Feasible and proved values of the statement."""
     guess: dict[str, Array] = {"P": 1.5 * shape}
-    storage = statement.lmi.inequalities[0].evaluate(
-        {"P": guess["P"]} | {v.name: np.zeros(v.size) for v in statement.lmi.variables[1:]}
-    )
+    multipliers = statement.lmi.variables[1:]
+    storage = statement.lmi.inequalities[0].evaluate(guess | {v.name: np.zeros(v.size) for v in multipliers})
     size = float(np.abs(np.diag(storage.mid)).max())
-    for variable in statement.lmi.variables[1:]:
+    for variable in multipliers:
         guess[variable.name] = np.full(variable.size, max(size, 1e-9))
     values = feasible_point(statement.lmi, guess)
     if values is None or not holds(statement.lmi, values):
@@ -128,11 +128,11 @@ def _optimise(found: Found, generators: Array) -> Found:
     """A larger ellipsoid in the same sectors: minimise trace(G'PG), then once more weighted by the result (log det)."""
     statement, values = found
     for turn in range(2):
-        weight = generators @ generators.T if turn == 0 else np.linalg.inv(values["P"])
+        weight: Array = generators @ generators.T if turn == 0 else np.linalg.inv(values["P"])
         lmi = replace(statement.lmi, objective={"P": weight}, start=values)
-        solution = barrier.solve(lmi, gap=1e-3, max_iterations=40)
-        if holds(statement.lmi, solution.values) and _volume((statement, solution.values)) > _volume((statement, values)):
-            values = dict(solution.values)
+        larger = barrier.solve(lmi, gap=1e-3, max_iterations=40).values
+        if ellipsoid_volume(larger["P"]) > ellipsoid_volume(values["P"]) and holds(statement.lmi, larger):
+            values = dict(larger)
     return statement, values
 
 

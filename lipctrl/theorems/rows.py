@@ -36,18 +36,22 @@ def equilibrium_stability(loop: Loop, seconds: float) -> TheoremResult:
     """Is the equilibrium unstable? REFUTED with a proved witness; otherwise nothing is concluded."""
     name = INSTABILITY
     if loop.spectral_radius < 1:
-        return _inconclusive(name, "local", "not refuted: the linearised loop decays by its floating-point eigenvalues.")
+        return _inconclusive(
+            name, "local", "not refuted: the linearised loop decays by its floating-point eigenvalues."
+        )
     witness = instability.refute(loop)
     if witness is None:
-        return _inconclusive(name, "local", "the linearised loop does not decay, but instability was not proved either.")
+        return _inconclusive(
+            name, "local", "the linearised loop does not decay, but instability was not proved either."
+        )
     return TheoremResult(
         name,
         Verdict.REFUTED,
         Trust.PROVED,
         "linear",
         "local",
-        f"the equilibrium is unstable: a proved Lyapunov witness, and deviations along {_vector(witness.direction)} grow "
-        f"(floating-point spectral radius {loop.spectral_radius:.6g}).",
+        "the equilibrium is unstable: a Lyapunov witness was proved, and deviations along "
+        f"{_vector(witness.direction)} grow (floating-point spectral radius {loop.spectral_radius:.6g}).",
         witness={
             "P": witness.P.tolist(),
             "direction": witness.direction.tolist(),
@@ -67,9 +71,13 @@ def global_small_gain(loop: Loop, seconds: float) -> TheoremResult:
     result = small_gain.prove_global(loop)
     if result is None:
         return _inconclusive(
-            name, "global", "not applicable: the plant without the policy was not proved stable, and small gain needs that."
+            name,
+            "global",
+            "not applicable: the plant without the policy was not proved stable, and small gain needs that.",
         )
-    figures = f"|G|_inf <= {result.gamma:.6g}, Lipschitz bound of the policy {result.lip:.6g}, product {result.product:.4g}"
+    figures = (
+        f"|G|_inf <= {result.gamma:.6g}, Lipschitz bound of the policy {result.lip:.6g}, product {result.product:.4g}"
+    )
     if not result.succeeds:
         return _inconclusive(name, "global", f"{figures}: more than 1.", 1 - result.product)
     return TheoremResult(
@@ -89,7 +97,9 @@ def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
     name = LOCAL_SMALL_GAIN
     result = small_gain.prove_local(loop, time_limit=seconds)
     if result is None or not result.succeeds or result.level is None:
-        return _inconclusive(name, "local", "no box of observations was found on which the product of gains is at most 1.")
+        return _inconclusive(
+            name, "local", "no box of observations was found on which the product of gains is at most 1."
+        )
     P = result.plant_part[1]["P"]
     volume = lyapunov.ellipsoid_volume(P, result.level)
     return TheoremResult(
@@ -110,7 +120,9 @@ def global_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
     name = GLOBAL_LYAPUNOV
     found = find_global(loop)
     if found is None:
-        return _inconclusive(name, "global", "no quadratic Lyapunov function was found for the global sectors of the policy.")
+        return _inconclusive(
+            name, "global", "no quadratic Lyapunov function was found for the global sectors of the policy."
+        )
     return _lyapunov_row(name, loop, found, EVERYWHERE, "every trajectory of the linear plant with the policy")
 
 
@@ -134,8 +146,9 @@ def _lyapunov_row(name: str, loop: Loop, found: Found, region: Region, start: st
         Trust.PROVED,
         "linear",
         "global" if region.kind == "all" else "local",
-        f"{start} converges exponentially to it." if region.kind != "all" else f"{start} converges exponentially to the "
-        "equilibrium.",
+        f"{start} converges exponentially to it."
+        if region.kind != "all"
+        else f"{start} converges exponentially to the equilibrium.",
         proved_decay(statement, values),
         region,
         certificate=_certificate("lyapunov", loop, lyapunov.claim(statement, values)),
@@ -143,7 +156,7 @@ def _lyapunov_row(name: str, loop: Loop, found: Found, region: Region, start: st
 
 
 def proved_decay(statement: lyapunov.Statement, values: dict[str, Any]) -> float:
-    """The largest eta = 2^-k for which V+ - V <= -eta V (continuous: dV/dt <= -eta V per second) is proved; 0 if none is."""
+    """The largest eta = 2^-k for which V+ - V <= -eta V (continuous: dV/dt <= -eta V per second) is proved, or 0."""
     dissipation = statement.lmi.inequalities[0]
     E = selector(0, statement.loop.plant.n_states)
     for k in range(1 if statement.loop.plant.dt else -6, 34):

@@ -2,7 +2,8 @@
 
 Global (Zames 1966): the plant itself is stable, |pi|_Lip * |G|_inf <= 1, and every trajectory converges to x0.
 
-Local and loop-shifted: r(e) = pi(y0 + C e) - pi(y0) - K C e has |D_u r| <= l |D_y C e| on a box Y of observations about y0, and P > 0
+Local and loop-shifted: r(e) = pi(y0 + C e) - pi(y0) - K C e has |D_u r| <= l |D_y C e| on a box Y of observations
+about y0, and P > 0
 proves gamma for the plant shifted by K. If gamma * l <= 1, {e'Pe <= c} is a region of attraction for every c with
 h_i^2 P - c C_i'C_i > 0 for each half-width h_i of Y. It is neither Y nor a ball.
 """
@@ -43,7 +44,9 @@ class SmallGain:
 
     @property
     def succeeds(self) -> bool:
-        return product_at_most_one(self.gamma, self.lip) and (self.policy_part[0].inputs is None or self.level is not None)
+        return product_at_most_one(self.gamma, self.lip) and (
+            self.policy_part[0].inputs is None or self.level is not None
+        )
 
 
 def prove_global(loop: Loop, solver: str = "barrier") -> SmallGain | None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from lipctrl.errors import SolverError
+from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Congruence, Factor, MatrixInequality, Scaled, Variable, selector
 from lipctrl.lmi.solvers import barrier, solve
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.steps import step_to_boundary
-from lipctrl.intervals.ball import Ball
-from lipctrl.theorems import hinf, lipschitz
 from lipctrl.plants.plant import Plant
+from lipctrl.theorems import hinf, lipschitz
 from tests.networks_for_tests import random_network
 
 #: LipSDP-Neuron optima of the random networks (relative gap below 1e-8), computed elsewhere
@@ -96,7 +96,9 @@ def test_step_to_boundary_stays_inside(n):
 def test_a_start_outside_is_refused_with_advice():
     P = Variable("P", 1, symmetric=True)
     identity = selector(0, 1)
-    lmi = LMI((P,), (MatrixInequality("P > 1", (1,), (Congruence("P", identity, identity, 0.5),), Ball.exact([[-1.0]])),))
+    lmi = LMI(
+        (P,), (MatrixInequality("P > 1", (1,), (Congruence("P", identity, identity, 0.5),), Ball.exact([[-1.0]])),)
+    )
     with pytest.raises(SolverError, match="strictly feasible"):
         barrier.solve(lmi, start={"P": np.array([[0.5]])})
     with pytest.raises(SolverError, match="strictly feasible"):

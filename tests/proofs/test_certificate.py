@@ -39,7 +39,8 @@ def test_written_whole_and_read_back_also_compressed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"format": "other"}', b'{"a": 1, "a": 2}', b"\xff\xfe", b"\x1f\x8b broken", b"[" * 100000]
+    "content",
+    [b"", b"{", b"[]", b'{"format": "other"}', b'{"a": 1, "a": 2}', b"\xff\xfe", b"\x1f\x8b broken", b"[" * 100000],
 )
 def test_what_is_no_certificate_is_refused(content, tmp_path):
     (tmp_path / "c.json").write_bytes(content)

@@ -29,13 +29,17 @@ def peak_gain(plant: Plant) -> float:
 
     def gain(w: float) -> float:
         z = 1j * w if plant.is_continuous else np.exp(1j * w)
-        return float(np.linalg.norm(plant.C @ np.linalg.solve(z * np.eye(len(plant.A)) - plant.A, plant.B) + plant.D, 2))
+        return float(
+            np.linalg.norm(plant.C @ np.linalg.solve(z * np.eye(len(plant.A)) - plant.A, plant.B) + plant.D, 2)
+        )
 
     grid = np.concatenate([[0.0], np.geomspace(1e-4, 1e4 if plant.is_continuous else np.pi, 3000)])
     gains = [gain(w) for w in grid]
     i = int(np.argmax(gains))
     bracket = (grid[max(i - 1, 0)], grid[min(i + 1, len(grid) - 1)])
-    return max(gains[i], -minimize_scalar(lambda w: -gain(w), bounds=bracket, method="bounded", options={"xatol": 1e-12}).fun)
+    return max(
+        gains[i], -minimize_scalar(lambda w: -gain(w), bounds=bracket, method="bounded", options={"xatol": 1e-12}).fun
+    )
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -115,7 +115,9 @@ def test_coupled_multipliers_of_lipsdp_network_are_not_offered():
         lipschitz(first, method="network")
 
 
-@pytest.mark.parametrize(("kind", "attained", "parameters"), [("gelu", 1.1289, {}), ("silu", 1.0998, {}), ("elu", 2.0, {"alpha": 2.0})])
+@pytest.mark.parametrize(
+    ("kind", "attained", "parameters"), [("gelu", 1.1289, {}), ("silu", 1.0998, {}), ("elu", 2.0, {"alpha": 2.0})]
+)
 def test_slopes_beyond_one_are_counted(kind, attained, parameters):
     """Tools that take every activation as [0, 1] claim 1 here; the largest derivative is attained and larger."""
     network = Network([Affine([[1.0]]), Elementwise(kind, 1, **parameters), Affine([[1.0]])])

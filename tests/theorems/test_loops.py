@@ -99,7 +99,9 @@ def _parallel(network: Network, K: np.ndarray) -> Network:
     W0, phi, W1, phi2, W2, scale, _ = network.layers
     m = len(K)
     first = Affine(np.vstack([W0.W, K]), np.concatenate([W0.b, np.zeros(m)]))
-    second = Affine(np.block([[W1.W, np.zeros((W1.n_out, m))], [np.zeros((m, W1.n_in)), np.eye(m)]]), np.append(W1.b, 0))
+    second = Affine(
+        np.block([[W1.W, np.zeros((W1.n_out, m))], [np.zeros((m, W1.n_in)), np.eye(m)]]), np.append(W1.b, 0)
+    )
     last = Affine(np.hstack([scale.W @ W2.W, np.eye(m)]))
     tall = Elementwise("leaky_relu", phi.n + m, negative_slope=np.append(np.full(phi.n, 0.01), 1.0))
     del phi2
@@ -147,7 +149,11 @@ def test_unstable_loops_are_refuted_or_left_open_never_certified(seed, log_exces
     B, C = rng.standard_normal((n, 1)), np.eye(n)
     M = rng.standard_normal((n, n))
     eigenvalues = np.linalg.eigvals(M)
-    M = M + (excess - eigenvalues.real.max()) * np.eye(n) if continuous else M * (1 + excess) / np.abs(eigenvalues).max()
+    M = (
+        M + (excess - eigenvalues.real.max()) * np.eye(n)
+        if continuous
+        else M * (1 + excess) / np.abs(eigenvalues).max()
+    )
     A = M - B @ network.jacobian(np.zeros(n)) @ C
     loop = at_rest(A, B, C, network, 0.0 if continuous else 0.1)
     for row, _, _ in ROWS.values():

@@ -13,7 +13,7 @@ from lipctrl.theorems.rows import ROWS
 
 
 def barely_unstable_loop(seed: int) -> Loop:
-    """Dominant eigenvalue of modulus 1 + 10^-k (continuous: real part 10^-k), k in 0.5 .. 12, for a random small policy."""
+    """Dominant eigenvalue of modulus 1 + 10^-k (continuous: real part 10^-k), k in 0.5 .. 12."""
     rng = np.random.default_rng(seed)
     n, excess = int(rng.integers(1, 3)), 10.0 ** -rng.uniform(0.5, 12)
     kind = ("tanh", "relu", "hardtanh", "softplus")[seed % 4]
@@ -28,7 +28,11 @@ def barely_unstable_loop(seed: int) -> Loop:
     B, M = rng.standard_normal((n, 1)), rng.standard_normal((n, n))
     continuous = bool(seed % 2)
     eigenvalues = np.linalg.eigvals(M)
-    M = M + (excess - eigenvalues.real.max()) * np.eye(n) if continuous else M * (1 + excess) / np.abs(eigenvalues).max()
+    M = (
+        M + (excess - eigenvalues.real.max()) * np.eye(n)
+        if continuous
+        else M * (1 + excess) / np.abs(eigenvalues).max()
+    )
     A = M - B @ network.jacobian(np.zeros(n))
     u0 = network(np.zeros(n))
     return Loop(Plant(A, B, np.eye(n), dt=0.0 if continuous else 0.1, u0=u0), network)

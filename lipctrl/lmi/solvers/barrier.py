@@ -61,9 +61,7 @@ def solve(
 
 
 class _Barrier:
-    def __init__(
-        self, lmi: LMI, gap: float, max_iterations: int, start: Values | None, stop: Stop | None
-    ) -> None:
+    def __init__(self, lmi: LMI, gap: float, max_iterations: int, start: Values | None, stop: Stop | None) -> None:
         if start is None:
             raise SolverError("The interior-point method needs a strictly feasible start.", "Use solver='clarabel'.")
         self.layout = Layout(lmi)
@@ -98,7 +96,8 @@ class _Barrier:
     def run(self) -> Solution:
         status, lower, best_value = "inaccurate", -np.inf, float(self.cost @ self.best)
         iterations = 0
-        for iterations in range(1, self.max_iterations + 1):
+        while iterations < self.max_iterations:
+            iterations += 1
             point = self.point
             S = [block.constant + block.linear(point.y) for block in self.blocks]
             s = np.where(self.bounded, point.y - self.lower, 1.0)
@@ -168,9 +167,7 @@ class _Barrier:
         dy = newton.solve(sigma * mu * barrier_gradient - self.cost - self.dual_sum(second) - second_z)
         dS = [block.linear(dy) for block in self.blocks]
         dz = np.where(self.bounded, sigma * mu / s - point.z - point.z * dy / s - second_z, 0.0)
-        dY = [
-            sigma * mu * x - m - _sym(x @ d @ m) - c for x, m, d, c in zip(X, point.Y, dS, second, strict=True)
-        ]
+        dY = [sigma * mu * x - m - _sym(x @ d @ m) - c for x, m, d, c in zip(X, point.Y, dS, second, strict=True)]
         reach = min(0.995, max(0.9, 1 - 3 * sigma))
         a1 = min(1.0, reach * self.primal_step(S, dS, s, dy))
         a2 = min(1.0, reach * self.dual_step(point, dY, dz))

@@ -21,7 +21,7 @@ SLACK = "phase-one slack"
 
 
 def feasible_point(lmi: LMI, guess: Values, *, max_iterations: int = 60) -> dict[str, Array] | None:
-    """Values with every inequality of `lmi` strict, starting at `guess` (scalar bounds strict there); None if none is found."""
+    """Values with every inequality of `lmi` strict, found from `guess` (scalar bounds strict there), or None."""
     inequalities = []
     worst = 0.0
     for inequality in lmi.inequalities:

@@ -76,6 +76,14 @@ def test_a_bomb_that_lies_about_its_size(monkeypatch):
     assert opened.read("a") == raw[:5]  # never more than it claims
 
 
+def test_a_member_shorter_than_it_claims():
+    content = bytearray(zipped({"a": b"one"}, zipfile.ZIP_DEFLATED))
+    central = content.index(b"PK\x01\x02")
+    content[central + 24 : central + 28] = struct.pack("<I", 300)
+    with pytest.raises(LoadError, match="claims 300"):
+        Archive(bytes(content), "x").read("a")
+
+
 def test_wrong_checksums():
     content = bytearray(zipped({"a": b"onetwothree"}))
     content[content.index(b"onetwothree")] ^= 1

@@ -389,6 +389,9 @@ def test_damaged_members(rng):
     refuse(rewritten(good, policy=None), match="no members")
     for text in (b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000, b'{"a": 1, "a": 2}', b'{"n": ' + b"9" * 5000 + b"}"):
         refuse(rewritten(good, data=lambda _, text=text: text), match="data")
+    refuse(rewritten(good, data=lambda text: text[:-1] + b', "use_sde": false}'), match="twice")
+    spoiled = rewritten(good, data=lambda text: text.replace(b'serialized:": "', b'serialized:": "!'))
+    refuse(spoiled, match="base64")
     for key in ("policy_class", "policy_kwargs", "observation_space", "action_space"):
         entries = json.loads(zipfile.ZipFile(io.BytesIO(good)).read("data"))
         del entries[key]
@@ -413,3 +416,45 @@ def test_code_in_a_zip_does_not_run(tmp_path, rng):
     evil_member = torch_zip(state).replace(b"archive/data.pkl", b"archive/data.pk1")
     refuse(sb3_zip(PPO, state, OBSERVATION, ACTION, members={"policy.pth": evil_member}))
     assert not canary.exists()
+
+
+def deep(levels):
+    """The instructions of a list of lists of lists."""
+    return b"]" * levels + b"a" * (levels - 1)
+
+
+def test_forms_that_would_confuse_a_reader(rng):
+    state = random_state(PPO, SIZES, rng)
+
+    def keywords(**entries):
+        return sb3_zip(PPO, state, OBSERVATION, ACTION, table(entries))
+
+    refuse(keywords(features_extractor_class=deep(9000)), UnsupportedPolicyError, "extractor")
+    refuse(keywords(activation_fn=deep(9000)), UnsupportedPolicyError, "activation")
+    refuse(keywords(net_arch=deep(9000)), match="contradicts")
+    refuse(keywords(net_arch=b"]q\x63h\x63a"), match="contradicts")  # a list in itself
+    refuse(keywords(clip_mean=fragment(float("inf"))), match="finite")
+    pairs = name("collections", "OrderedDict") + b")R(" + deep(9000) + b"Nu"
+    refuse(sb3_zip(PPO, state, OBSERVATION, ACTION, pairs), match="key")
+    escape = name("my.module", "Mish\x1b[2J")
+    assert "\x1b" not in str(refuse(keywords(activation_fn=escape), UnsupportedPolicyError))
+    assert "\x1b" not in str(refuse(keywords(**{"a\x1b[2J": b"N"}), UnsupportedPolicyError))
+    version = {"_stable_baselines3_version": b"\x1b[2J2.0"}
+    assert read_agent(sb3_zip(PPO, state, OBSERVATION, ACTION, members=version), "x").version == "?[2J2.0"
+
+
+def test_spaces_that_would_confuse_a_reader(rng):
+    state = random_state(PPO, SIZES, rng)
+    wide = random_state(PPO, [5000, 2], rng)
+    refuse(sb3_zip(PPO, wide, Box(-1, 1, (5000,), np.float32), ACTION), match="5000 entries")
+    beyond = pickle.dumps(ACTION)
+    for bound in (-2.1, 0.1):
+        beyond = beyond.replace(np.float32(bound).tobytes(), np.float32(np.inf).tobytes())
+    for bound in (2.3, 0.7):
+        beyond = beyond.replace(np.float32(bound).tobytes(), np.float32(np.inf).tobytes())
+    refuse(sb3_zip(PPO, state, OBSERVATION, ACTION, action_space=serialized(beyond)), match="crossed")
+    n = table({"n": fragment(float("inf"))})
+    counts = whole(name("gymnasium.spaces.discrete", "Discrete") + b")\x81" + n + b"b")
+    refuse(sb3_zip(PPO, state, OBSERVATION, ACTION, action_space=serialized(counts)), match="Discrete space of inf")
+    huge = box([-1.7e308, 0], [1.7e308, 1], np.float64)
+    refuse(sb3_zip(SAC, random_state(SAC, SIZES, rng), OBSERVATION, huge), match="infinite")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import LoadError, UnsupportedPolicyError
 from lipctrl.networks.loading.activations import RELU, TANH, Nonlinearity, read_activation
 from lipctrl.networks.loading.arrays import as_number
-from lipctrl.networks.loading.inert import Record, kind_of
+from lipctrl.networks.loading.inert import Global, Record, kind_of, printable
 from lipctrl.networks.network import Affine, Elementwise, Layer
 
 Weights = tuple[NDArray[Any], NDArray[Any]]
@@ -125,6 +125,8 @@ def read_actor(
     use_sde = use_sde or keywords.get("use_sde") is True
     activation = read_activation(keywords["activation_fn"]) if "activation_fn" in keywords else family.activation
     clip_mean = as_number(keywords.get("clip_mean", 2.0))
+    if not np.isfinite(clip_mean):
+        raise LoadError("The policy's clip_mean is not a finite number.", "Save the agent again.")
     clips_mean = family.clips_mean and use_sde and clip_mean > 0.0
     prefixes = [*family.actor[:-1], "actor.mu.0"] if clips_mean else list(family.actor)
     if family.bias_optional and "action_net.weight" in state:  # the linear ARS policy before 1.4
@@ -134,7 +136,7 @@ def read_actor(
     left = sorted(name for name in rest if not name.startswith(family.outside))
     if left:
         raise UnsupportedPolicyError(
-            f"The policy has parameters that are not modelled: {', '.join(left[:4])[:200]}.",
+            f"The policy has parameters that are not modelled: {printable(', '.join(left[:4]))}.",
             "Features extractors, normalisation layers and recurrence are outside: use a plain MlpPolicy.",
         )
     if not weights:
@@ -169,9 +171,9 @@ def _checked(keywords: Any) -> dict[str, Any]:
         raise LoadError(f"The policy_kwargs are {kind_of(keywords)}, not a dictionary.", "Save the agent again.")
     unknown = sorted(set(keywords) - _KEYWORDS)
     if unknown:
-        raise UnsupportedPolicyError(f"The policy_kwargs {', '.join(unknown)[:200]} are not modelled.")
+        raise UnsupportedPolicyError(f"The policy_kwargs {printable(', '.join(unknown))} are not modelled.")
     extractor = keywords.get("features_extractor_class")
-    if extractor is not None and str(extractor if not isinstance(extractor, Record) else "") != _FLATTEN:
+    if extractor is not None and not (isinstance(extractor, Global) and str(extractor) == _FLATTEN):
         raise UnsupportedPolicyError(
             f"The policy has the features extractor {kind_of(extractor)}.",
             "Only FlattenExtractor (the default) is modelled.",

@@ -11,6 +11,7 @@ from typing import Any
 from lipctrl.errors import LoadError
 from lipctrl.networks.loading.archive import read_file
 
+MAX_CARD = 2**20
 NAME = "card.json"
 _TEXTS = ("environment", "algorithm", "plant", "model", "vecnormalize")
 
@@ -83,8 +84,13 @@ def read_card(folder: Path) -> Card | None:
     path = folder / NAME
     if not path.is_file():
         return None
+    content = read_file(path)
+    if len(content) > MAX_CARD:
+        raise LoadError(
+            f"{path} has {len(content)} bytes, over {MAX_CARD}.", "Correct or remove the card."
+        )
     try:
-        contents = json.loads(read_file(path))
+        contents = json.loads(content)
     except LoadError:
         raise
     except Exception as error:  # JSONDecodeError, UnicodeDecodeError, RecursionError, too many digits

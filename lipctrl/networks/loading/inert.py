@@ -32,6 +32,11 @@ _SINGLETONS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
+def printable(text: str, limit: int = 200) -> str:
+    """Text from a file, fit to be shown: no control characters, no terminal sequences, not endless."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:limit])
+
+
 @dataclass(frozen=True)
 class Global:
     """A name that the pickle would import."""
@@ -40,7 +45,7 @@ class Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"[:200]
+        return printable(f"{self.module}.{self.name}")
 
 
 @dataclass(eq=False, repr=False)
@@ -238,12 +243,11 @@ class _Machine:
         target = self.stack[-1]
         if len(values) % 2:
             raise LoadError("The pickle sets a key without a value.")
-        pairs = list(zip(values[::2], values[1::2], strict=True))
+        pairs = [(_key(key), value) for key, value in zip(values[::2], values[1::2], strict=True)]
         if isinstance(target, Record):
             target.pairs.extend(pairs)
         elif isinstance(target, dict):
-            for key, value in pairs:
-                target[_key(key)] = value
+            target.update(pairs)
         else:
             raise LoadError("The pickle sets a key in something that is not a dictionary.")
 

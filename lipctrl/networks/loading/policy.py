@@ -227,7 +227,7 @@ def _notes(sources: Sources, agent: Agent, normalizer: Normalizer | None, normal
     if normalization == UNKNOWN:
         notes.append("No file tells whether training normalised the observations (VecNormalize); taken as not.")
     if normalization == LEFT_OUT:
-        notes.append("The network takes normalised observations: a claim about it is no claim about the environment.")
+        notes.append("Statistics left out: if training normalised observations, no claim is about the environment.")
     if normalizer is not None and sources.statistics is not None and sources.card is None:
         notes.append(f"Observation statistics: {sources.statistics.name} beside the zip.")
     if sources.run.has_time_input:

@@ -17,11 +17,13 @@ from lipctrl.errors import LoadError, NetworkError, UnsupportedPolicyError
 from lipctrl.networks.loading.actors import FAMILIES, Actor, read_actor
 from lipctrl.networks.loading.archive import Archive
 from lipctrl.networks.loading.arrays import as_array
-from lipctrl.networks.loading.inert import Global, kind_of, read_pickle
+from lipctrl.networks.loading.inert import Global, kind_of, printable, read_pickle
 from lipctrl.networks.loading.spaces import Space, read_space
 from lipctrl.networks.loading.torch_file import read_state_dict
 from lipctrl.networks.loading.vecnormalize import Normalizer
 from lipctrl.networks.network import Affine, Elementwise, Layer, Network
+
+MAX_DATA = 32 * 2**20
 
 _RECURRENT = "a recurrent policy has a hidden state, so it is no map from observation to action"
 _REFUSED = {
@@ -90,12 +92,14 @@ class Agent:
         """
         _check_output(self, output)
         try:
-            layers = [*_normalizer_layers(normalizer, self.observation_space), *self.actor.layers]
-            if output == "action":
-                layers.extend(_action_layers(self.action_space, self.actor.squash))
-            return Network(layers)
+            with np.errstate(all="ignore"):  # what overflows is refused as not finite
+                return Network(self._layers(normalizer, output))
         except NetworkError as error:
             raise LoadError(error.message, error.advice) from error
+
+    def _layers(self, normalizer: Normalizer | None, output: str) -> list[Layer]:
+        layers = [*_normalizer_layers(normalizer, self.observation_space), *self.actor.layers]
+        return layers + _action_layers(self.action_space, self.actor.squash) if output == "action" else layers
 
 
 def read_agent(content: bytes, what: str) -> Agent:
@@ -129,12 +133,15 @@ def read_agent(content: bytes, what: str) -> Agent:
         raise LoadError(error.message, error.advice) from error
     version = "before 1.0"
     if "_stable_baselines3_version" in archive.names:
-        version = archive.read("_stable_baselines3_version")[:40].decode("ascii", "replace").strip()
+        version = printable(archive.read("_stable_baselines3_version")[:40].decode("ascii", "replace").strip())
     last = _last_observation(data, observation_space, what)
     return Agent(_algorithm(policy, data), version, policy, use_sde, observation_space, action_space, actor, last)
 
 
 def _read_json(content: bytes, what: str) -> dict[str, Any]:
+    if len(content) > MAX_DATA:
+        raise LoadError(f"{what}: member 'data' has {len(content)} bytes, over the limit of {MAX_DATA}.")
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
             raise LoadError(f"{what}: member 'data' names one thing twice.", "Readers would disagree: save it again.")

@@ -13,6 +13,8 @@ from lipctrl.errors import LoadError
 from lipctrl.networks.loading.arrays import as_array, as_number
 from lipctrl.networks.loading.inert import Global, Record, kind_of
 
+MAX_SIZE = 4096
+
 _KINDS = {
     f"{package}.spaces.{module}.{name}": name
     for package in ("gym", "gymnasium")
@@ -113,7 +115,7 @@ def read_space(value: Any, what: str) -> Space:
         raise LoadError(f"The {what} has no contents.", "The file is damaged: save the agent again.")
     if kind == "Discrete":
         n = as_number(state.get("n"))
-        if not (n >= 1 and n == int(n)):
+        if not (n >= 1 and n.is_integer()):
             raise LoadError(f"The {what} is a Discrete space of {n} values.")
         return Space(kind, n=int(n))
     return _read_box(state, what) if kind == "Box" else Space(kind)
@@ -133,7 +135,11 @@ def _read_box(state: dict[Any, Any], what: str) -> Space:
     low, high = stored.astype(np.float64), as_array(state.get("high")).astype(np.float64)
     if low.shape != high.shape or low.size == 0:
         raise LoadError(f"The {what} has bounds of shapes {low.shape} and {high.shape}.", "Save the agent again.")
-    if not np.all(low <= high):
+    if low.size > MAX_SIZE:
+        raise LoadError(
+            f"The {what} has {low.size} entries, over {MAX_SIZE}.", "Policies are much smaller."
+        )
+    if not np.all((low <= high) & (low < np.inf) & (high > -np.inf)):
         raise LoadError(f"The {what} has bounds that are NaN or crossed.", "Correct the environment and save again.")
     for bound in (low, high):
         bound.setflags(write=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import LoadError
 from lipctrl.networks.loading.archive import Archive
 from lipctrl.networks.loading.arrays import as_shape
-from lipctrl.networks.loading.inert import Global, Persistent, Record, kind_of, read_pickle, read_pickle_at
+from lipctrl.networks.loading.inert import Global, Persistent, Record, kind_of, printable, read_pickle, read_pickle_at
 
 MAX_STATE = 256 * 2**20
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -64,7 +64,7 @@ def read_state_dict(content: bytes, what: str) -> dict[str, NDArray[Any]]:
         state, storage = _open_legacy(content, what)
     tensors, total = {}, 0
     for name, value in _entries(state, what):
-        tensors[name] = _tensor(value, storage, f"{what}: {name[:100]}")
+        tensors[name] = _tensor(value, storage, f"{what}: {printable(name, 100)}")
         total += tensors[name].nbytes
         if total > MAX_STATE:
             raise LoadError(f"{what} holds more than {MAX_STATE} bytes of tensors.")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lipctrl.errors import LoadError
 from lipctrl.networks.loading.archive import read_file
+from lipctrl.networks.loading.inert import printable
 
 MAX_YAML = 2**20
 _PAIR_KEY = re.compile(r"(?:- - - |  - - )(\S+)")
@@ -59,7 +60,7 @@ def read_zoo_run(folder: Path) -> ZooRun:
     """
     arguments = _read_if_present(folder / "args.yml")
     config = _read_if_present(folder / "config.yml")
-    environment = (arguments or {}).get("env")
+    environment = printable((arguments or {}).get("env", "")) or None
     if config is None:
         return ZooRun(environment)
     wrappers = " ".join(config.get(name, "") for name in ("env_wrapper", "vec_env_wrapper"))

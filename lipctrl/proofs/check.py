@@ -240,7 +240,7 @@ def _factor(
     if radius is not None:
         for i in range(n):
             slack[i] += sum(_shift(radius[i][j], exponent + shifts[i] + shifts[j] + 2 * bits) + 1 for j in range(n))
-    c = ((2 * n + 4) << bits) + 2 * (max(slack, default=0) - n)
+    c = ((2 * n + 4) << bits) + max(slack, default=0)
     factor: list[list[int]] = []
     for i in range(n):
         _tick()

@@ -128,7 +128,7 @@ def _optimise(found: Found, generators: Array) -> Found:
     """A larger ellipsoid in the same sectors: minimise trace(G'PG), then once more weighted by the result (log det)."""
     statement, values = found
     for turn in range(2):
-        weight: Array = generators @ generators.T if turn == 0 else np.linalg.inv(values["P"])
+        weight = generators @ generators.T if turn == 0 else np.asarray(np.linalg.inv(values["P"]), dtype=np.float64)
         lmi = replace(statement.lmi, objective={"P": weight}, start=values)
         larger = barrier.solve(lmi, gap=1e-3, max_iterations=40).values
         if ellipsoid_volume(larger["P"]) > ellipsoid_volume(values["P"]) and holds(statement.lmi, larger):

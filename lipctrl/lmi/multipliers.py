@@ -8,8 +8,8 @@ With dv = v - v', dw = phi(v) - phi(v'), both families state (dw - alpha dv)(dw 
 | sector, v' = v* | all secants through v* in [alpha, beta] | yes | Yin, Seiler, Arcak, TAC 2022, Property 2 |
 
 Both enter an LMI as sum_i t_i (a_i b_i' + b_i a_i') with t_i >= 0, a_i = e_i - alpha_i v_i, b_i = e_i - beta_i v_i,
-where v_i is the row that gives the increment of the pre-activation of neuron i. One t_i per neuron is LipSDP-Neuron, one
-per layer LipSDP-Layer. The couplings between neurons of LipSDP-Network are not sound and do not exist here.
+where v_i is the row that gives the increment of the pre-activation of neuron i. One t_i per neuron is LipSDP-Neuron,
+one per layer LipSDP-Layer. The couplings between neurons of LipSDP-Network are not sound and do not exist here.
 
 A neuron with alpha_i = beta_i is linear on the region: w_i = alpha_i v_i is substituted and it is no signal at all.
 """

@@ -72,6 +72,14 @@ def test_wrong_statistics(content):
     assert caught.value.message
 
 
+@pytest.mark.filterwarnings("error")
+def test_signalling_nan():
+    space = pickle.dumps(SPACE, 3).replace(np.float32(8).tobytes(), bytes.fromhex("0100a07f"))
+    content = vecnormalize([0, 0, 0], [1, 1, 1])[:-3] + fragment("observation_space") + space[2:-1] + b"ub."
+    with pytest.raises(LoadError, match="NaN"):
+        parse_vecnormalize(content, "x")
+
+
 def test_zero_variance_names_the_observation():
     with pytest.raises(LoadError, match=r"observation \[1\]") as caught:
         parse_vecnormalize(vecnormalize([0, 0], [1, 0]), "x")

@@ -86,9 +86,7 @@ def read_card(folder: Path) -> Card | None:
         return None
     content = read_file(path)
     if len(content) > MAX_CARD:
-        raise LoadError(
-            f"{path} has {len(content)} bytes, over {MAX_CARD}.", "Correct or remove the card."
-        )
+        raise LoadError(f"{path} has {len(content)} bytes, over {MAX_CARD}.", "Correct or remove the card.")
     try:
         contents = json.loads(content)
     except LoadError:

@@ -22,6 +22,7 @@ from lipctrl.networks.network import Affine, Elementwise, Layer, Network
 _ADVICE = 'Write it with numpy.savez("net.npz", W0=..., b0=..., W1=..., b1=..., activation="tanh").'
 
 
+@np.errstate(all="ignore")  # signalling NaN and overflow: what is not finite is refused by name
 def parse_plain(content: bytes, what: str) -> Network:
     """Read the bytes of such a file; `what` is how errors name it.
 

@@ -74,6 +74,7 @@ class Agent:
         margin = 1e-3 * np.maximum(1.0, np.maximum(np.abs(low), np.abs(high)))
         return not bool(np.all((seen >= low - margin) & (seen <= high + margin)))
 
+    @np.errstate(all="ignore")  # signalling NaN and overflow: what is not finite is refused by name
     def network(self, normalizer: Normalizer | None, output: str) -> Network:
         """The deployed map.
 
@@ -92,8 +93,7 @@ class Agent:
         """
         _check_output(self, output)
         try:
-            with np.errstate(all="ignore"):  # what overflows is refused as not finite
-                return Network(self._layers(normalizer, output))
+            return Network(self._layers(normalizer, output))
         except NetworkError as error:
             raise LoadError(error.message, error.advice) from error
 
@@ -102,6 +102,7 @@ class Agent:
         return layers + _action_layers(self.action_space, self.actor.squash) if output == "action" else layers
 
 
+@np.errstate(all="ignore")  # signalling NaN and overflow: what is not finite is refused by name
 def read_agent(content: bytes, what: str) -> Agent:
     """Read the bytes of a zip of Stable-Baselines3; `what` is how errors name it.
 

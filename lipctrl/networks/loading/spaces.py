@@ -136,9 +136,7 @@ def _read_box(state: dict[Any, Any], what: str) -> Space:
     if low.shape != high.shape or low.size == 0:
         raise LoadError(f"The {what} has bounds of shapes {low.shape} and {high.shape}.", "Save the agent again.")
     if low.size > MAX_SIZE:
-        raise LoadError(
-            f"The {what} has {low.size} entries, over {MAX_SIZE}.", "Policies are much smaller."
-        )
+        raise LoadError(f"The {what} has {low.size} entries, over {MAX_SIZE}.", "Policies are much smaller.")
     if not np.all((low <= high) & (low < np.inf) & (high > -np.inf)):
         raise LoadError(f"The {what} has bounds that are NaN or crossed.", "Correct the environment and save again.")
     for bound in (low, high):

@@ -77,6 +77,7 @@ def read_vecnormalize(path: str | Path) -> Normalizer:
     return parse_vecnormalize(read_file(Path(path)), str(path))
 
 
+@np.errstate(all="ignore")  # signalling NaN and overflow: what is not finite is refused by name
 def parse_vecnormalize(content: bytes, what: str) -> Normalizer:
     """Read the bytes of a VecNormalize pickle; `what` is how errors name it."""
     value = read_pickle(content)

@@ -172,6 +172,13 @@ def test_a_wrong_factor_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None
     assert not is_positive_definite(np.eye(2))
 
 
+def test_the_residual_must_stay_strictly_below_the_shift(monkeypatch: pytest.MonkeyPatch) -> None:
+    c = definiteness.shift(np.eye(4))
+    for residual, proved in ((np.nextafter(c, 0), True), (c, False), (np.nan, False)):
+        monkeypatch.setattr(definiteness, "residual_upper", lambda H, chol, value=residual: value)
+        assert is_positive_definite(np.eye(4)) is proved
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 8), st.floats(-14, 0))
 def test_every_matrix_of_a_proved_ball_is_definite(seed: int, n: int, decades: float) -> None:
@@ -278,7 +285,7 @@ def test_spectral_norm_of_known_matrices() -> None:
     assert spectral_norm_upper(np.ones((3, 0))) == 0
     assert spectral_norm_upper([[3.0, 4.0]]) == pytest.approx(5, rel=1e-14)
     assert spectral_norm_upper([[3.0, 4.0]]) >= 5
-    assert spectral_norm_upper(np.full((2, 2), 1e-310)) >= 2e-310
+    assert spectral_norm_upper(np.array([[3.0], [1.0]]) * 5e-324) >= 4 * 5e-324  # sqrt(10) = 3.16
     for hopeless in ([[np.nan]], [[np.inf]], np.full((3, 3), 1e308)):
         assert spectral_norm_upper(np.array(hopeless)) == np.inf
     with pytest.raises(LipctrlError, match="Give a matrix"):
@@ -288,6 +295,12 @@ def test_spectral_norm_of_known_matrices() -> None:
 def test_spectral_norm_of_a_ball_reaches_its_largest_member() -> None:
     ball = Ball(np.ones((3, 4)), 0.5)
     assert np.sqrt(12) * 1.5 <= spectral_norm_upper(ball) <= np.sqrt(12) * 1.5 * (1 + 1e-12)
+
+
+def test_spectral_norm_does_not_trust_the_eigenvalue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np.linalg, "eigvalsh", lambda gram: np.array([0.375]))  # truth: 12 / 4, after scaling
+    assert spectral_norm_upper(np.ones((3, 4))) >= np.sqrt(12)
+    assert spectral_norm_upper(Ball(np.ones((3, 4)), 0.5)) >= np.sqrt(12) * 1.5
 
 
 @settings(max_examples=50, deadline=None)

@@ -33,8 +33,8 @@ def feasible_multipliers(
         The weighted output whose gain is bounded.
     input_weight : array, shape (n_d,)
     inflation : float
-        Factor > 1 by which t_k and rho exceed what is needed. Near 1 the point is close to the boundary of the cone, and an
-        interior-point method that starts there takes twice the iterations on trained networks, or fails.
+        Factor > 1 by which t_k and rho exceed what is needed. Near 1 the point is close to the boundary of the cone,
+        and an interior-point method that starts there takes twice the iterations on trained networks, or fails.
 
     Returns
     -------

@@ -77,7 +77,8 @@ def test_the_linear_claim_is_overridden_by_the_true_plant():
     assert report.model == "nonlinear" and report.trust is Trust.SAMPLED
     trajectory = np.array(report.theorems[-1].witness["trajectory"])
     x = trajectory[0]
-    for later in trajectory[1:4]:
+    assert abs(trajectory[-1]) > 1e6
+    for later in trajectory[1:][np.abs(trajectory[1:, 0]) < 1e3]:
         x = 1.1 * x + np.clip(-0.9 * x, -2, 2) + x**3
         assert x == pytest.approx(later)
 

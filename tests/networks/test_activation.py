@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from lipctrl.errors import NetworkError
 from lipctrl.intervals.interval import Interval
-from lipctrl.networks import smooth
+from lipctrl.networks import secants, smooth
 from lipctrl.networks.activation import ACTIVATIONS, Activation, activation
 
 LAW = settings(max_examples=20, deadline=None, derandomize=True)
@@ -141,10 +142,10 @@ def test_bounds_are_tight(kind: str, parameters: dict[str, float], size: float) 
     f = phi.value(v)
     close = np.abs(v - star) < 1e-4 * size
     with np.errstate(all="ignore"):
-        secants = np.where(close, np.nan, (f - phi.value(star)) / (v - star))
+        sampled_secants = np.where(close, np.nan, (f - phi.value(star)) / (v - star))
         slopes = np.diff(f, axis=0) / np.diff(v, axis=0)
     slopes[np.diff(v, axis=0) < 1e-9] = np.nan
-    for proved, sampled in ((phi.sector(x, Interval(star)), secants), (phi.slope_range(x), slopes)):
+    for proved, sampled in ((phi.sector(x, Interval(star)), sampled_secants), (phi.slope_range(x), slopes)):
         assert np.all(proved.hi - np.nanmax(sampled, axis=0) < 3e-3)
         assert np.all(np.nanmin(sampled, axis=0) - proved.lo < 3e-3)
     values = phi.enclose(x)
@@ -176,11 +177,16 @@ def test_bounds_on_unbounded_ranges(kind: str, parameters: dict[str, float]) -> 
         v = far[(far >= x.lo[i]) & (far <= x.hi[i]) & (np.abs(far - star[i]) > 1e-3)]
         one = activation(kind, 1, **parameters)
         f = one.value(v[:, None])[:, 0]
-        secants = (f - one.value(star[i])) / (v - star[i])
-        assert np.all((sector.lo[i] - 1e-12 <= secants) & (secants <= sector.hi[i] + 1e-12))
-        assert sector.hi[i] - secants.max() < 2e-2
-        assert secants.min() - sector.lo[i] < 2e-2
+        slopes = (f - one.value(star[i])) / (v - star[i])
+        assert np.all((sector.lo[i] - 1e-12 <= slopes) & (slopes <= sector.hi[i] + 1e-12))
+        assert sector.hi[i] - slopes.max() < 2e-2
+        assert slopes.min() - sector.lo[i] < 2e-2
         assert np.all((values.lo[i] <= f + 1e-15) & (f - 1e-15 <= values.hi[i]))
+        extreme = np.array([-1e300, -1e30, 1e30, 1e300])
+        extreme = extreme[(extreme > x.lo[i]) & (extreme < x.hi[i])]
+        slopes = (one.value(extreme[:, None])[:, 0] - one.value(star[i])) / (extreme - star[i])
+        slack = 1e-15 * np.abs(slopes)
+        assert np.all((sector.lo[i] - slack <= slopes) & (slopes <= sector.hi[i] + slack))
     lam, mu, delta = phi.linear_relaxation(x)
     assert np.all(np.isfinite(lam) & np.isfinite(mu))
     grid = np.clip(np.linspace(-30, 30, 1001)[:, None], x.lo, x.hi)
@@ -262,6 +268,38 @@ def test_slopes_of_monotone_activations_stay_between_zero_and_one(kind: str) -> 
     x, star = random_ranges(rng, 400)
     for slopes in (phi.slope_range(x), phi.sector(x, Interval(star))):
         assert np.all((slopes.lo >= 0.0) & (slopes.hi <= 1.0))
+
+
+def test_ranges_do_not_leave_the_range_of_the_activation() -> None:
+    x = Interval([-800.0, -40.0, -1.5, -0.7, 0.0, 30.0], [-700.0, -30.0, -0.5, 0.7, 40.0, 800.0])
+    for kind, low, high in (
+        ("tanh", -1.0, 1.0),
+        ("sigmoid", 0.0, 1.0),
+        ("softplus", 0.0, INF),
+        ("elu", -1.0, INF),
+        ("gelu", smooth.GELU_MINIMUM.bounds.lo, INF),
+        ("silu", smooth.SILU_MINIMUM.bounds.lo, INF),
+    ):
+        values = activation(kind, 6).enclose(x)
+        assert np.all((values.lo >= low) & (values.hi <= high)), kind
+
+
+def test_rounding_never_pulls_a_line_through_the_graph() -> None:
+    """On a linear piece the lines above may lie nowhere below both bounds they are made of, in exact arithmetic."""
+    rng = np.random.default_rng(4)
+    m, n = 1.7, 2000
+    start = -rng.random(n) - 0.1
+    stop = start * (1.0 - rng.random(n) * 0.9)
+    phi = activation("leaky_relu", n, negative_slope=m)
+    graph = secants._graph(ACTIVATIONS["leaky_relu"], phi.parameters, start, stop)
+    for i in range(n):
+        rise = Fraction(m) * (Fraction(stop[i]) - Fraction(start[i]))
+        first, last = (Fraction(float(end.hi[i])) for end in (graph.first, graph.last))
+        assert Fraction(float(graph.above[0][i])) >= min(first, last - rise)
+        assert Fraction(float(graph.above[1][i])) >= min(first + rise, last)
+        first, last = (Fraction(float(end.lo[i])) for end in (graph.first, graph.last))
+        assert Fraction(float(graph.below[0][i])) <= max(first, last - rise)
+        assert Fraction(float(graph.below[1][i])) <= max(first + rise, last)
 
 
 def test_linear_pieces_are_exact() -> None:

@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal, DivisionByZero, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, DivisionByZero, InvalidOperation
 from fractions import Fraction
 from functools import lru_cache
 from operator import mul
@@ -266,9 +266,10 @@ def _factor(
 Range = tuple[Fraction, Fraction]
 ZERO, ONE, HALF = Fraction(0), Fraction(1), Fraction(1, 2)
 DIGITS = 60
+RANGE = 5000  # of decimal exponents: a neighbour of zero must stay cheap as a fraction
 _TRAPS = [InvalidOperation, DivisionByZero]
-_DOWN = Context(prec=DIGITS, rounding=ROUND_FLOOR, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=_TRAPS)
-_UP = Context(prec=DIGITS, rounding=ROUND_CEILING, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=_TRAPS)
+_DOWN = Context(prec=DIGITS, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
+_UP = Context(prec=DIGITS, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
 _TINY = Fraction(1, 2**2800)
 
 
@@ -362,8 +363,8 @@ def _distribution(x: Fraction) -> Range:
 def _lower_tail(t: Fraction) -> Range:
     """Phi(-t), 0 < t <= 30, with enough more digits to survive the subtraction."""
     digits = DIGITS + 10 + int(t * t / 4)
-    down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=_TRAPS)
-    up = Context(prec=digits, rounding=ROUND_CEILING, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=_TRAPS)
+    down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
+    up = Context(prec=digits, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
     series = []
     for context, start in zip((down, up), _decimals(t, down, up), strict=True):
         square = context.multiply(start, start)
@@ -401,8 +402,8 @@ def _pi(digits: int) -> tuple[Decimal, Decimal]:
 
     value = 16 * arctan(5) - 4 * arctan(239)
     error = 100 * digits + 10000  # fewer than digits + 10 terms, each off by less than 3 units, times 20
-    down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=MIN_EMIN, Emax=MAX_EMAX)
-    up = Context(prec=digits, rounding=ROUND_CEILING, Emin=MIN_EMIN, Emax=MAX_EMAX)
+    down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE)
+    up = Context(prec=digits, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE)
     return down.divide(Decimal(value - error), Decimal(unit)), up.divide(Decimal(value + error), Decimal(unit))
 
 

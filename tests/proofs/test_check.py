@@ -599,6 +599,18 @@ def test_values_and_slopes_enclose_the_truth(kind: str, p: tuple[float, ...]) ->
         assert slope[1] - slope[0] < Fraction(1, 10**50)
 
 
+@pytest.mark.parametrize(("kind", "p"), KINDS)
+@pytest.mark.parametrize("size", [1e-310, 1e-30, 1e3, 1e5, 1e300])
+def test_extreme_arguments(kind: str, p: tuple[float, ...], size: float) -> None:
+    """Far out and next to zero the work stays small, and what is true stays provable."""
+    phi, bounds = checker.activation(kind, p), (Fraction(-size), Fraction(size))
+    low, high = phi.slopes(*bounds)
+    assert checker.prove_slopes(phi, bounds, low, high)
+    assert checker.prove_sector(phi, bounds, (Fraction(size), Fraction(size)), low, high)
+    assert checker.prove_relaxation(phi, bounds, Fraction(0), Fraction(0), 2 + 2 * Fraction(size))
+    assert not checker.prove_relaxation(phi, bounds, Fraction(3), Fraction(0), Fraction(size) / 2)
+
+
 def test_pi() -> None:
     for digits in (10, 65, 200, 300):
         low, high = map(Fraction, checker._pi(digits))

@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lipctrl.errors import LipctrlError
+from lipctrl.errors import LipctrlError, LoopError
 from lipctrl.intervals.dual import Dual, jacobian
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Network
@@ -48,8 +48,20 @@ def prove_equilibrium(model: Model, network: Network, guess: Array) -> Equilibri
     network : Network
     guess : array, shape (n,)
         From Newton's method in floating point.
+
+    Raises
+    ------
+    LoopError
+        If the model, the policy and the guess differ in size.
     """
     guess = np.asarray(guess, dtype=np.float64)
+    given = (*guess.shape, network.n_in, network.n_out)
+    if given != (model.n_states, model.n_observations, model.n_actions):
+        raise LoopError(
+            f"Guess, policy inputs and outputs have sizes {given}, but the model has {model.n_states} states, "
+            f"{model.n_observations} observations and {model.n_actions} actions.",
+            "Use the policy with the model that it was trained on.",
+        )
     try:
         with np.errstate(all="ignore"):
             at_guess, _, _ = _closed_loop(model, network, Interval(guess, guess))
@@ -57,24 +69,18 @@ def prove_equilibrium(model: Model, network: Network, guess: Array) -> Equilibri
                 half_width = radius * (1 + np.abs(guess))
                 box = Interval(guess - half_width, guess + half_width)
                 _, slopes, signals = _closed_loop(model, network, box)
-                image = _krawczyk(guess, box, at_guess, slopes)
-                if image is not None and bool(np.all(box.contains_in_interior(image))):
+                if np.all(box.contains_in_interior(_krawczyk(guess, box, at_guess, slopes))):
                     return EquilibriumProof(box, *signals)
     except (LipctrlError, np.linalg.LinAlgError):
         return None
     return None
 
 
-def _krawczyk(center: Array, box: Interval, value: Interval, slopes: Interval) -> Interval | None:
-    middle = slopes.mid
-    if not np.all(np.isfinite(middle)):
-        return None
-    Y = np.linalg.inv(middle)
+def _krawczyk(center: Array, box: Interval, value: Interval, slopes: Interval) -> Interval:
+    Y = np.linalg.inv(slopes.mid)
     if not np.all(np.isfinite(Y)):
-        return None
-    spread = (np.eye(len(center)) - Y @ slopes) @ (box - center)
-    image = center - Y @ value + spread
-    return image if np.all(np.isfinite(image.lo) & np.isfinite(image.hi)) else None
+        raise np.linalg.LinAlgError("The slopes are singular.")
+    return center - Y @ value + (np.eye(len(center)) - Y @ slopes) @ (box - center)
 
 
 def _closed_loop(model: Model, network: Network, box: Interval) -> tuple[Interval, Interval, tuple[Interval, Interval]]:

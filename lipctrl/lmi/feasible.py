@@ -43,23 +43,31 @@ def feasible_multipliers(
     """
     sizes = signals.sizes
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    Q = output.T @ output
-    floor = 1e-12 * float(np.abs(Q).max()) or 1e-24
+    Q: Array | None = None
+    floor = 1e-12 * float(np.max(np.sum(output**2, axis=0))) or 1e-24
     multipliers = [0.0] * (len(sizes) - 1)
     for k in range(len(sizes) - 1, 0, -1):
         if sizes[k] == 0:
             continue
         e, w = slice(0, starts[k]), slice(starts[k], starts[k + 1])
-        a, b = signals.A[k - 1].dense(sizes), signals.B[k - 1].dense(sizes)
-        cv, rv = -(a + b)[:, e] / 2, (a - b)[:, e] / 2
-        # substitute w = w~ + c v
-        Qew = Q[e, w] + cv.T @ Q[w, w]
-        Qee = Q[e, e] + cv.T @ Q[w, e] + Q[e, w] @ cv + cv.T @ Q[w, w] @ cv
-        largest = max(float(np.linalg.eigvalsh(Q[w, w])[-1]), floor)
-        t = inflation * largest
-        Q = Qee + Qew @ np.linalg.solve(2 * t * np.eye(sizes[k]) - Q[w, w], Qew.T) + 2 * t * rv.T @ rv
+        a, b = signals.A[k - 1].dense(sizes[:k]), signals.B[k - 1].dense(sizes[:k])
+        cv, rv = -(a + b) / 2, (a - b) / 2
+        if Q is None:
+            # Q = Z'Z with few rows: (2 t I - Zw'Zw)^-1 through the small matrix I - Zw Zw' / 2t
+            Ze, Zw = output[:, e] + output[:, w] @ cv, output[:, w]
+            small = Zw @ Zw.T
+            t = inflation * max(float(np.linalg.eigvalsh(small)[-1]), floor)
+            Q = Ze.T @ np.linalg.solve(np.eye(len(small)) - small / (2 * t), Ze) + 2 * t * rv.T @ rv
+        else:
+            # substitute w = w~ + c v
+            Qew = Q[e, w] + cv.T @ Q[w, w]
+            Qee = Q[e, e] + cv.T @ Q[w, e] + Q[e, w] @ cv + cv.T @ Q[w, w] @ cv
+            t = inflation * max(float(np.linalg.eigvalsh(Q[w, w])[-1]), floor)
+            Q = Qee + Qew @ np.linalg.solve(2 * t * np.eye(sizes[k]) - Q[w, w], Qew.T) + 2 * t * rv.T @ rv
         Q = (Q + Q.T) / 2
         multipliers[k - 1] = t
+    if Q is None:
+        Q = output.T @ output
     weighted = Q / np.outer(input_weight, input_weight)
     rho = inflation * max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0)
     return multipliers, max(rho, 1e-6 * float(np.abs(weighted).max()), floor)

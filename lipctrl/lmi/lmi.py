@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.intervals.ball import Ball
+from lipctrl.lmi.blocks import Block, Selector, dense, premultiplied, rows_scaled, transposed_product
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
@@ -47,43 +49,70 @@ class Factor:
     """A matrix with `rows` rows over the signals of an inequality, kept as its nonzero blocks {block: rows x width}."""
 
     rows: int
-    blocks: Mapping[int, Ball]
+    blocks: Mapping[int, Block]
 
     def dense(self, sizes: tuple[int, ...]) -> Array:
-        """Midpoints as one array, shape (rows, sum(sizes))."""
+        """Midpoints over the first len(sizes) blocks as one array, shape (rows, sum(sizes))."""
         starts = np.concatenate([[0], np.cumsum(sizes)])
         out = np.zeros((self.rows, int(starts[-1])))
-        for block, ball in self.blocks.items():
-            out[:, starts[block] : starts[block + 1]] = ball.mid
+        for block, part in self.blocks.items():
+            if block < len(sizes):
+                out[:, starts[block] : starts[block + 1]] = part.mid
         return out
 
     def __add__(self, other: Factor) -> Factor:
         blocks = dict(self.blocks)
-        for block, ball in other.blocks.items():
-            blocks[block] = blocks[block] + ball if block in blocks else ball
+        for block, part in other.blocks.items():
+            blocks[block] = dense(blocks[block]) + dense(part) if block in blocks else part
         return Factor(self.rows, blocks)
 
     def __neg__(self) -> Factor:
-        return Factor(self.rows, {block: -ball for block, ball in self.blocks.items()})
+        return Factor(self.rows, {block: -part for block, part in self.blocks.items()})
 
     def premultiply(self, matrix: Ball) -> Factor:
         """matrix @ factor."""
-        return Factor(matrix.shape[0], {block: matrix @ ball for block, ball in self.blocks.items()})
+        return Factor(matrix.shape[0], {block: premultiplied(matrix, part) for block, part in self.blocks.items()})
 
     def scale_rows(self, scale: Array) -> Factor:
         """diag(scale) @ factor."""
-        column = Ball.exact(np.asarray(scale, dtype=np.float64)[:, None])
-        return Factor(self.rows, {block: ball * column for block, ball in self.blocks.items()})
+        scale = np.asarray(scale, dtype=np.float64)
+        return Factor(self.rows, {block: rows_scaled(part, scale) for block, part in self.blocks.items()})
 
     def take(self, index: NDArray[np.intp]) -> Factor:
-        return Factor(len(index), {block: ball[index] for block, ball in self.blocks.items()})
+        """The rows of the given numbers, each at most once."""
+        return Factor(len(index), {block: part[index] for block, part in self.blocks.items()})
 
 
 def selector(block: int, size: int, index: NDArray[np.intp] | None = None) -> Factor:
     """Rows of the identity on one block."""
-    eye = np.eye(size)
-    rows = eye if index is None else eye[index]
-    return Factor(len(rows), {block: Ball.exact(rows)})
+    return Factor(size if index is None else len(index), {block: Selector.identity(size, index)})
+
+
+@dataclass(frozen=True)
+class Gram:
+    """sign * factor' factor over blocks of the given sizes, kept as its factor; the square matrix is made on demand."""
+
+    factor: Factor
+    sizes: tuple[int, ...]
+    sign: float = 1.0
+
+    @cached_property
+    def ball(self) -> Ball:
+        """The matrix, its midpoint exactly symmetric."""
+        half = _product(self.factor, self.factor, self.sizes)
+        return (half + half.T) * Ball.exact(np.array(0.5 * self.sign))
+
+    @property
+    def mid(self) -> Array:
+        return self.ball.mid
+
+    def __neg__(self) -> Gram:
+        return Gram(self.factor, self.sizes, -self.sign)
+
+
+def gram(factor: Factor, sizes: tuple[int, ...]) -> Gram:
+    """factor' factor."""
+    return Gram(factor, sizes)
 
 
 @dataclass(frozen=True)
@@ -107,10 +136,10 @@ class Congruence:
 
 @dataclass(frozen=True)
 class Scaled:
-    """y S for a scalar variable, S = sum_i s_i (a_i b_i' + b_i a_i') being given as a dense symmetric ball."""
+    """y S for a scalar variable and a given symmetric S."""
 
     variable: str
-    S: Ball
+    S: Ball | Gram
 
 
 Term = Multiplier | Congruence | Scaled
@@ -123,7 +152,7 @@ class MatrixInequality:
     name: str
     sizes: tuple[int, ...]
     terms: tuple[Term, ...]
-    constant: Ball | None = None
+    constant: Ball | Gram | None = None
 
     @property
     def order(self) -> int:
@@ -135,7 +164,7 @@ class MatrixInequality:
         rad = np.zeros((self.order, self.order))
         total = Ball(mid, rad)
         if self.constant is not None:
-            total = total + self.constant
+            total = total + _ball(self.constant)
         for term in self.terms:
             value = np.asarray(values[term.variable], dtype=np.float64)
             if isinstance(term, Multiplier):
@@ -146,8 +175,12 @@ class MatrixInequality:
                 half = _product(term.F, term.G.premultiply(Ball.exact(value)), self.sizes)
                 total = total + (half + half.T) * Ball.exact(np.array(term.weight))
             else:
-                total = total + term.S * Ball.exact(value.reshape(()))
+                total = total + _ball(term.S) * Ball.exact(value.reshape(()))
         return total
+
+
+def _ball(matrix: Ball | Gram) -> Ball:
+    return matrix.ball if isinstance(matrix, Gram) else matrix
 
 
 def _product(left: Factor, right: Factor, sizes: tuple[int, ...]) -> Ball:
@@ -157,16 +190,10 @@ def _product(left: Factor, right: Factor, sizes: tuple[int, ...]) -> Ball:
     mid, rad = np.zeros((order, order)), np.zeros((order, order))
     for i, a in left.blocks.items():
         for j, b in right.blocks.items():
-            part = a.T @ b
+            part = transposed_product(a, b)
             where = np.s_[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
             mid[where], rad[where] = part.mid, part.radius
     return Ball(mid, rad)
-
-
-def gram(factor: Factor, sizes: tuple[int, ...]) -> Ball:
-    """factor' factor as a dense, exactly symmetric ball."""
-    half = _product(factor, factor, sizes)
-    return (half + half.T) * Ball.exact(np.array(0.5))
 
 
 @dataclass(frozen=True)

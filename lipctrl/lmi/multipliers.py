@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.intervals.ball import Ball
+from lipctrl.lmi.blocks import Selector
 from lipctrl.lmi.lmi import Array, Factor, Multiplier, Values, Variable, selector
 from lipctrl.networks.enclosure import LayerBounds
 from lipctrl.networks.network import Network
@@ -83,9 +84,7 @@ def network_signals(network: Network, bounds: Sequence[LayerBounds], drive: Fact
         kept.append(nonlinear)
         s = v.scale_rows(np.where(linear, alpha, 0.0)) if linear.any() else Factor(len(alpha), {})
         if len(nonlinear):
-            place = np.zeros((len(alpha), len(nonlinear)))
-            place[nonlinear, np.arange(len(nonlinear))] = 1.0
-            s = s + Factor(len(alpha), {k: Ball.exact(place)})
+            s = s + Factor(len(alpha), {k: Selector.placing(nonlinear, len(alpha))})
     output = s.premultiply(Ball.exact(affine[-1].W))
     return Signals(tuple(sizes), tuple(factors_a), tuple(factors_b), tuple(kept), output)
 

@@ -41,18 +41,19 @@ def find_global(loop: Loop) -> Found | None:
 def find_local(loop: Loop, *, time_limit: float = 20.0) -> Found | None:
     """Proved values on the largest ellipsoid found within about `time_limit` seconds, or None."""
     deadline = time.perf_counter() + time_limit
-    best: Found | None = None
-    for shape in candidate_shapes(loop):
-        found = _largest(loop, shape, 1.0, deadline)
-        if found is not None and _volume(found) > _volume(best):
-            best = found
-        if time.perf_counter() > deadline:
-            break
-    for _ in range(12):
-        if best is None or time.perf_counter() > deadline:
-            break
-        found = _largest(loop, best[1]["P"], 1.0, deadline, factor=1.3)
-        if found is None or _volume(found) < 1.01 * _volume(best):
+    coarse = [_largest(loop, shape, deadline, factor=4.0, precision=1.5) for shape in candidate_shapes(loop)]
+    starts = sorted((found for found in coarse if found is not None), key=_volume, reverse=True)
+    best = starts[0] if starts else None
+    for start in starts:
+        best = max(best, _refine(loop, start, deadline), key=_volume)
+    return best
+
+
+def _refine(loop: Loop, best: Found, deadline: float) -> Found:
+    """The optimal P becomes the next shape, until the volume grows by less than 2 %."""
+    while time.perf_counter() < deadline:
+        found = _largest(loop, best[1]["P"], deadline, factor=1.3, precision=1.06, shrink=(0.8,))
+        if found is None or _volume(found) < 1.02 * _volume(best):
             break
         best = found
     return best
@@ -73,51 +74,55 @@ def candidate_shapes(loop: Loop) -> list[Array]:
     return shapes
 
 
-def _largest(loop: Loop, shape: Array, r: float, deadline: float, factor: float = 4.0) -> Found | None:
-    """Largest feasible r by expansion or contraction, then bisection of log r; P optimised at the last feasible one."""
+def _largest(
+    loop: Loop, shape: Array, deadline: float, *, factor: float, precision: float, shrink: tuple[float, ...] = ()
+) -> Found | None:
+    """Largest feasible r, from 1 by `factor`, then by bisection of log r up to `precision`; P optimised there.
+
+    At the largest r hardly any freedom is left for P: the regions `shrink` * r may hold a larger ellipsoid.
+    """
     chol = np.linalg.cholesky(np.linalg.inv(shape))
-
-    def attempt(radius: float) -> Found | None:
-        return _solve(state(loop, radius * chol), shape / radius**2)
-
     good: tuple[float, Found] | None = None
     bad: float | None = None
+    r = 1.0
     for _ in range(14):
-        found = attempt(r)
+        if time.perf_counter() > deadline:
+            break
+        found = _solve(state(loop, r * chol), shape / r**2, None if good is None else good[1][1])
         if found is not None:
             good = (r, found)
         else:
             bad = r
-        if time.perf_counter() > deadline or (good is not None and bad is not None and bad / good[0] < 1.06):
+        if good is not None and bad is not None and bad / good[0] < precision:
             break
-        if good is None:
-            r /= factor
-        elif bad is None:
-            r *= factor
-        else:
-            r = float(np.sqrt(good[0] * bad))
-        factor = max(factor, 1.3)
+        r = r / factor if good is None else r * factor if bad is None else float(np.sqrt(good[0] * bad))
     if good is None:
         return None
-    # at the largest r hardly any P is left; a smaller region may hold a larger ellipsoid
-    best = _optimise(good[1], chol * good[0])
-    for shrink in (0.8, 0.6):
-        found = attempt(shrink * good[0]) if time.perf_counter() < deadline else None
-        found = None if found is None else _optimise(found, chol * shrink * good[0])
-        if found is None or _volume(found) <= _volume(best):
+    largest, (_, values) = good
+    best = _optimise(good[1], chol * largest)
+    for share in shrink:
+        if time.perf_counter() > deadline:
             break
-        best = found
+        inner = _solve(state(loop, share * largest * chol), shape / (share * largest) ** 2, values)
+        if inner is not None:
+            best = max(best, _optimise(inner, chol * share * largest), key=_volume)
     return best
 
 
-def _solve(statement: Statement, shape: Array) -> Found | None:
-    """Feasible and proved values of the statement."""
-    guess: dict[str, Array] = {"P": 1.5 * shape}
-    multipliers = statement.lmi.variables[1:]
-    storage = statement.lmi.inequalities[0].evaluate(guess | {v.name: np.zeros(v.size) for v in multipliers})
-    size = float(np.abs(np.diag(storage.mid)).max())
-    for variable in multipliers:
-        guess[variable.name] = np.full(variable.size, max(size, 1e-9))
+def _solve(statement: Statement, shape: Array, nearby: Values | None = None) -> Found | None:
+    """Feasible and proved values of the statement, from those of a nearby region if they fit."""
+    variables = statement.lmi.variables
+    if nearby is not None and all(np.shape(nearby[v.name])[:1] == (v.size,) for v in variables if v.name in nearby):
+        guess = {name: np.asarray(value, dtype=np.float64) for name, value in nearby.items()}
+        guess["P"] = guess["P"] + shape
+    else:
+        guess = {"P": 1.5 * shape}
+    multipliers = [variable for variable in variables[1:] if variable.name not in guess]
+    if multipliers:
+        guess = {"P": 1.5 * shape}
+        storage = statement.lmi.inequalities[0].evaluate(guess | {v.name: np.zeros(v.size) for v in variables[1:]})
+        size = float(np.abs(np.diag(storage.mid)).max())
+        guess |= {variable.name: np.full(variable.size, max(size, 1e-9)) for variable in variables[1:]}
     values = feasible_point(statement.lmi, guess)
     if values is None or not holds(statement.lmi, values):
         return None

@@ -27,8 +27,11 @@ def solve(lmi: LMI, solver: str = "barrier", *, gap: float = 1e-7) -> Solution:
         For an unknown or unavailable solver, or one that returns nothing usable.
     """
     if solver == "barrier":
-        from lipctrl.lmi.solvers import barrier
+        from lipctrl.lmi.solvers import barrier, chain
 
+        structure = chain.recognise(lmi)
+        if structure is not None:
+            return chain.solve(lmi, gap=gap, recognised=structure)
         return barrier.solve(lmi, gap=gap)
     if solver in SOLVERS:
         from lipctrl.lmi.solvers import cvxpy

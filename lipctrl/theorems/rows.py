@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lipctrl.lmi.lmi import Congruence, MatrixInequality, selector
+from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, selector
 from lipctrl.plants.loop import Loop
 from lipctrl.proofs.certificate import network_block, plant_block
 from lipctrl.proofs.verify import holds
@@ -22,10 +22,6 @@ INSTABILITY = "equilibrium instability"
 GLOBAL_SMALL_GAIN, LOCAL_SMALL_GAIN = "small gain (global)", "small gain (loop-shifted)"
 GLOBAL_LYAPUNOV, LOCAL_LYAPUNOV = "Lyapunov (global)", "Lyapunov (sectors)"
 EVERYWHERE = Region(kind="all", volume=None, units="")
-
-
-def _units(loop: Loop) -> str:
-    return " x ".join(loop.plant.state_names)
 
 
 def _inconclusive(name: str, scope: str, reason: str, margin: float | None = None) -> TheoremResult:
@@ -100,20 +96,24 @@ def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
         return _inconclusive(
             name, "local", "no box of observations was found on which the product of gains is at most 1."
         )
-    P = result.plant_part[1]["P"]
-    volume = lyapunov.ellipsoid_volume(P, result.level)
+    region = _ellipsoid(loop, result.plant_part[1]["P"], result.level)
     return TheoremResult(
         name,
         Verdict.CERTIFIED,
         Trust.PROVED,
         "linear",
         "local",
-        f"every trajectory from an ellipsoid of volume {volume:.4g} ({_units(loop)}) about the equilibrium converges "
-        f"exponentially to it (product of gains {result.product:.4g}).",
+        f"every trajectory from an ellipsoid of {region} about the equilibrium converges exponentially to it "
+        f"(product of gains {result.product:.4g}).",
         1 - result.product,
-        Region("ellipsoid", volume, _units(loop), loop.plant.x0, P, result.level),
+        region,
         certificate=_certificate("small_gain", loop, small_gain.claim(result)),
     )
+
+
+def _ellipsoid(loop: Loop, P: Array, level: float) -> Region:
+    units = " x ".join(loop.plant.state_names)
+    return Region("ellipsoid", lyapunov.ellipsoid_volume(P, level), units, loop.plant.x0, P, level)
 
 
 def global_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
@@ -131,10 +131,8 @@ def local_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
     found = find_local(loop, time_limit=seconds)
     if found is None:
         return _inconclusive(name, "local", "no ellipsoid was found on which a quadratic Lyapunov function decreases.")
-    P = found[1]["P"]
-    volume = lyapunov.ellipsoid_volume(P)
-    region = Region("ellipsoid", volume, _units(loop), loop.plant.x0, P, 1.0)
-    start = f"every trajectory from an ellipsoid of volume {volume:.4g} ({_units(loop)}) about the equilibrium"
+    region = _ellipsoid(loop, found[1]["P"], 1.0)
+    start = f"every trajectory from an ellipsoid of {region} about the equilibrium"
     return _lyapunov_row(name, loop, found, region, start)
 
 

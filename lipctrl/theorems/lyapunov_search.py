@@ -41,8 +41,15 @@ def find_global(loop: Loop) -> Found | None:
 def find_local(loop: Loop, *, time_limit: float = 20.0) -> Found | None:
     """Proved values on the largest ellipsoid found within about `time_limit` seconds, or None."""
     deadline = time.perf_counter() + time_limit
-    coarse = [_largest(loop, shape, deadline, factor=4.0, precision=1.5) for shape in candidate_shapes(loop)]
-    starts = sorted((found for found in coarse if found is not None), key=_volume, reverse=True)
+    starts: list[Found] = []
+    for shape in candidate_shapes(loop):
+        # however slow the machine, the first feasible region is looked for to the end
+        limit = deadline if starts else np.inf
+        found = _largest(loop, shape, limit, factor=4.0, precision=1.5)
+        starts += [] if found is None else [found]
+        if time.perf_counter() > deadline:
+            break
+    starts.sort(key=_volume, reverse=True)
     best = starts[0] if starts else None
     for start in starts:
         best = max(best, _refine(loop, start, deadline), key=_volume)

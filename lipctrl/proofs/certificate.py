@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import threading
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from lipctrl.networks.network import Network
 from lipctrl.plants.plant import Plant
 
 FORMAT, VERSION = "lipctrl-certificate", 1
+DAMAGED = "The file is damaged or was written by something else: run `lipctrl certify` or `bound` again."
 
 
 def hex_array(value: ArrayLike) -> Any:
@@ -35,8 +39,26 @@ def hex_array(value: ArrayLike) -> Any:
 
 
 def from_hex(value: Any) -> Any:
-    """Inverse of `hex_array`: a float or an array."""
-    return float.fromhex(value) if isinstance(value, str) else np.array([from_hex(entry) for entry in value])
+    """Inverse of `hex_array`: a float or an array.
+
+    Raises
+    ------
+    CertificateError
+        For anything but nested lists, rows of one length, of finite doubles written in hexadecimal.
+    """
+    try:
+        array = np.array(_floats(value), dtype=np.float64)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise CertificateError(f"A number of the certificate cannot be read: {error}.", DAMAGED) from error
+    return float(array) if array.ndim == 0 else array
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_floats(entry) for entry in value]
+    if not (isinstance(value, str) and value.removeprefix("-").startswith("0x")):
+        raise ValueError(f"{value!r} is no hexadecimal string")
+    return float.fromhex(value)
 
 
 def network_block(network: Network) -> dict[str, Any]:
@@ -79,42 +101,59 @@ def write_certificate(certificate: dict[str, Any], path: str | os.PathLike[str])
     try:
         text = json.dumps({"format": FORMAT, "version": VERSION, **certificate}, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise CertificateError(f"The certificate cannot be written as JSON: {error}.") from error
+        raise CertificateError(
+            f"The certificate cannot be written as JSON: {error}.",
+            "Every number belongs into a hexadecimal string: see hex_array.",
+        ) from error
     content = text.encode() + b"\n"
     if target.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.write_bytes(content)
         os.replace(temporary, target)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise CertificateError(
             f"{target} cannot be written: {error.strerror}.", "Choose another output folder."
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return target
 
 
 def read_certificate(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a certificate; nothing in it is checked beyond its being one JSON object without duplicate keys.
+    """Read a certificate: one JSON object of this format and version, without duplicate keys, NaN and infinity.
+
+    What it says is not checked: that is the business of ``proofs/check.py``.
 
     Raises
     ------
     CertificateError
-        If the file is missing, no JSON, or no certificate.
+        If the file is missing, damaged, or no certificate.
     """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) != len(pairs):
-            raise ValueError("a key stands twice in one object")
-        return dict(pairs)
-
     try:
         content = Path(path).read_bytes()
         text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-        certificate = json.loads(text, object_pairs_hook=unique)
-    except (OSError, EOFError, ValueError, RecursionError) as error:
-        raise CertificateError(f"{path} cannot be read as a certificate: {error}.") from error
+        certificate = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise CertificateError(f"{path} cannot be read as a certificate: {error}.", DAMAGED) from error
     if not isinstance(certificate, dict) or certificate.get("format") != FORMAT:
         raise CertificateError(f"{path} is no certificate of lipctrl.", "Give a file that `certify` or `bound` wrote.")
+    if certificate.get("version") != VERSION:
+        raise CertificateError(
+            f"{path} has version {certificate.get('version')} of the format, expected {VERSION}.",
+            "Read it with the lipctrl that wrote it.",
+        )
     return certificate
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -17,6 +17,7 @@ from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.proofs import equilibrium
 from lipctrl.proofs.equilibrium import prove_equilibrium, through_network
 
 IDENTITY = Network([Affine([[1.0]])])
@@ -130,6 +131,17 @@ def test_an_affine_loop_rests_where_cramers_rule_says(entries):
     assert all(lo < x < hi for lo, x, hi in zip(proof.x.lo, truth, proof.x.hi, strict=True))
     assert all(lo <= x <= hi for lo, x, hi in zip(proof.u.lo, truth, proof.u.hi, strict=True))  # x+ = u = x
     assert all(lo <= y <= hi for lo, y, hi in zip(proof.y.lo, (*truth, 3), proof.y.hi, strict=True))
+
+
+def test_a_constant_that_is_observed_has_no_slope():
+    """Taken for x1 + x2 + ..., the constant would make the loop's slopes singular."""
+    policy = Network([Affine([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])])
+    assert prove_equilibrium(Commanded(), policy, np.array([3.0, 0.0])) is not None
+
+
+def test_touching_the_boundary_is_not_enough(monkeypatch):
+    monkeypatch.setattr(equilibrium, "_krawczyk", lambda guess, box, value, slopes: box)
+    assert prove_equilibrium(Parabola(1.0), IDENTITY, np.ones(1)) is None
 
 
 def test_kinks_are_allowed_where_the_crossing_is_strict():

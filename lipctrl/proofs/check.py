@@ -258,7 +258,7 @@ def _factor(
         row.append(q)
         slack[i] += pivot - q * q
         factor.append(row)
-    return all(total < c for total in slack)
+    return all(total < c for total in slack)  # true by the choice of c; it is the theorem's hypothesis, so it is tested
 
 
 # ------------------------------------------------------------------------------------------------- elementary functions

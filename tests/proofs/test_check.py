@@ -250,6 +250,8 @@ TWINS: list[tuple[str, str, Change]] = [
     ("short box", LOCAL, put("input_set", "box", value=lambda x: x[:1])),
     ("moved box", LOCAL, put("input_set", "center", value=lambda x: x + 1)),
     ("generators besides the box", LOCAL, put("input_set", "ball_generators", value=make.hexed([[1.0], [1.0]]))),
+    ("range short above", LOCAL, put("bounds", 1, "range", value=lambda x: x - np.array([0.0, 0.01]))),
+    ("range short below", LOCAL, put("bounds", 1, "range", value=lambda x: x + np.array([0.01, 0.0]))),
     ("narrow range", LOCAL, put("bounds", 1, "range", value=lambda x: 0.9 * x)),
     ("no relaxation but narrow ranges behind it", LOCAL, put("bounds", 0, "relaxation", value=None)),
     ("optimistic relaxation", LOCAL, put("bounds", 0, "relaxation", value=lambda x: x * [1, 1, 0.9])),
@@ -273,11 +275,13 @@ TWINS: list[tuple[str, str, Change]] = [
     ("zero level", GAIN, put("level", value="0x0.0p+0")),
     ("negative level", GAIN, put("level", value=lambda x: -x)),
     ("level left out", GAIN, put("level", value=None)),
+    ("a ball besides the box", GAIN, put("lipschitz", "input_set", "ball_generators", value=[["0x1p-60"]] * 2)),
     ("a box about another point", GAIN, center_elsewhere),
     ("two shifts", GAIN, put("hinf", "shift", value=lambda x: 1.0001 * x)),
     ("two weights", GAIN, put("hinf", "input_weight", value=make.hexed([1.0, 1.0001]))),
     ("gains above one", GAIN, put("lipschitz", "upper", value=lambda x: 1e3 * x)),
     ("feedthrough", GAIN, put("plant", "D", value=lambda x: x + 2.0**-60)),
+    ("feedthrough", "small-gain-global-discrete", put("plant", "D", value=lambda x: x + 2.0**-60)),
     ("an unknown inner field", GAIN, put("hinf", "level", value="0x1p+0")),
     ("local numbers called global", GAIN, put("lipschitz", "input_set", value=None)),
     ("sensor without a box", GAIN, put("lipschitz", "input_set", "box", value=lambda x: x * [1, 0])),
@@ -313,6 +317,35 @@ def test_wrong_twins_are_rejected(name: str, change: Change, tmp_path: Path) -> 
     assert not result.accepted
     assert not result.claim
     assert "the check failed" not in result.reason
+
+
+def test_negative_multipliers_are_refused_as_such(tmp_path: Path) -> None:
+    certificate = copy.deepcopy(CERTIFICATES["lipschitz-mixed-global"])
+    put("multipliers", 3, value=lambda x: x * [1, 1, -1e-9])(certificate)
+    assert "negative multiplier" in verdict(certificate, tmp_path).reason
+
+
+@pytest.mark.parametrize("dt", [0.0, 1.0])
+def test_every_other_inequality_holds_but_P_is_negative(dt: float, tmp_path: Path) -> None:
+    """x+ = 2 x or dx/dt = x, P = -1: the dissipation inequalities hold, the loop is unstable."""
+    one = np.ones((1, 1))
+    plant = make.plant_dict((1 + dt) * one, one, one, dt)
+    fields = {"shift": None, "output_weight": None, "input_weight": None, "gamma": make.hexed(10)}
+    result = verdict(make.certificate("hinf_norm", plant=plant, P=make.hexed(-2 * one), **fields), tmp_path)
+    assert result.reason == "P is not proved positive definite"
+    network = make.network_dict([(0 * one, np.zeros(1))])
+    fields = {"network": network, "level": None, "generators": None, "bounds": [], "multipliers": []}
+    result = verdict(make.certificate("lyapunov", plant=plant, P=make.hexed(-one), **fields), tmp_path)
+    assert result.reason == "P is not proved positive definite"
+
+
+def test_instability_holds_for_every_enclosed_jacobian(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a coarse grid the Jacobian is only known to a few bits, too few for the proof."""
+    for name in ("instability-discrete", "instability-continuous"):
+        monkeypatch.setattr(checker, "GRID", 40)
+        assert verdict(CERTIFICATES[name], tmp_path).accepted
+        monkeypatch.setattr(checker, "GRID", 0)
+        assert "not proved" in verdict(CERTIFICATES[name], tmp_path).reason
 
 
 def test_untrusted_words_do_not_matter(tmp_path: Path) -> None:
@@ -539,7 +572,14 @@ def test_definiteness_of_enclosed_matrices(radius: float, expected: bool) -> Non
 
 # -------------------------------------------------------------------------------------------------------- activations
 
-flint.ctx.prec = 300
+
+@pytest.fixture(autouse=True)
+def many_digits() -> Iterator[None]:
+    """Arbitrary-precision truth for this module only: the precision is a global of the library."""
+    before, flint.ctx.prec = flint.ctx.prec, 300
+    yield
+    flint.ctx.prec = before
+
 KINDS: list[tuple[str, tuple[float, ...]]] = [
     ("identity", ()), ("relu", ()), ("leaky_relu", (-0.25,)), ("elu", (1.0,)), ("elu", (1.7,)), ("elu", (-0.5,)),
     ("gelu", ()), ("silu", ()), ("softplus", (1.0,)), ("softplus", (3.0,)), ("tanh", ()), ("sigmoid", ()),
@@ -662,7 +702,7 @@ def test_bounds_are_proved_exactly_when_true(
     x = np.append(np.linspace(lo, hi, 4001), [lo, hi])
     y = sampled(*kind, x)
     bounds = Fraction(lo), Fraction(hi)
-    tolerance = width / 4000 * 2 + 1e-9
+    tolerance = 4 * width / 4000 + 1e-9  # a sample next to the extreme, curvature below 2
     inside = 1e-7
 
     secants = np.diff(y[:4001]) / np.diff(x[:4001])
@@ -763,6 +803,14 @@ def test_linear_neurons_are_linear() -> None:
     assert not checker.prove_sector(clip, (-one, one + tiny), (zero, tiny), one, one)
 
 
+def test_sector_within_the_enclosure_of_the_point() -> None:
+    tanh = checker.activation("tanh")
+    about = Fraction(-1, 8), Fraction(1, 8)
+    assert checker.prove_sector(tanh, about, about, Fraction(63, 64), Fraction(1))
+    assert not checker.prove_sector(tanh, about, about, Fraction(63, 64), Fraction(99, 100))
+    assert not checker.prove_sector(tanh, about, about, Fraction(999, 1000), Fraction(1))
+
+
 def test_sector_about_an_enclosed_point() -> None:
     """v* anywhere in a wide interval: the bound must hold for its worst point."""
     relu = checker.activation("relu")
@@ -797,6 +845,33 @@ def test_forms_contain_what_they_describe(scale: float) -> None:
         for end in (high - middle - reach, middle - reach - low):
             assert end >= 0
             assert 0 <= end * end - square < Fraction(1, 2**200)
+
+
+def test_relaxed_forms_are_exact() -> None:
+    """[1, 3] under x -> x / 2 + 1/4 +- 1/8 is [5/8, 15/8]; with radius and ball generators together."""
+    ball, box = Matrix.of([[0.25]], 1), [Fraction(1, 4)]
+    form = checker.Form.of([Fraction(2)], ball, box).affine(Matrix.of([[1.0]], 1), [Fraction(0)])
+    wide = checker.Form(form.center, form.ball, form.box, [1 << (checker.GRID - 1)])
+    assert wide.range(0) == (1, 3)
+    relaxed = wide.relax([(Fraction(1, 2), Fraction(1, 4), Fraction(1, 8))])
+    assert relaxed.range(0) == (Fraction(5, 8), Fraction(15, 8))
+    flipped = wide.relax([(Fraction(-1, 2), Fraction(1, 4), Fraction(1, 8))])
+    assert flipped.range(0) == (Fraction(-11, 8), Fraction(-1, 8))
+    assert wide.affine(Matrix.of([[-2.0]], 1), [Fraction(1)]).range(0) == (-5, -1)
+
+
+def test_jacobian_encloses_the_derivative() -> None:
+    layers = make.mlp(np.random.default_rng(4), (2, 5, 3, 2), ("tanh", "softplus"))
+    layers[3] = ("softplus", {"beta": 1.0})
+    y = np.array([0.25, -0.5])
+    network = checker.read_network(make.network_dict(layers))
+    middle, radius = checker.jacobian(network, [Fraction(v) for v in y])
+    (W0, b0), (W1, b1), (W2, _) = make.chain(layers)[0]
+    hidden = W0 @ y + b0
+    slopes = 1 - np.tanh(hidden) ** 2, 1 / (1 + np.exp(-(W1 @ np.tanh(hidden) + b1)))
+    expected = W2 @ (slopes[1][:, None] * W1) @ (slopes[0][:, None] * W0)
+    assert np.allclose(checker._floats(middle), expected, rtol=1e-13, atol=0)
+    assert 0 < max(max(row) for row in checker._floats(radius)) < 1e-50
 
 
 def test_network_digest_is_the_canonical_one() -> None:

@@ -66,6 +66,7 @@ def test_written_whole_and_read_back_also_compressed(tmp_path):
         assert write_certificate({"theorem": "lipschitz", "rho": hex_array(0.1)}, tmp_path / name) == tmp_path / name
         assert read_certificate(tmp_path / name)["rho"] == (0.1).hex()
     assert gzip.decompress((tmp_path / "c.json.gz").read_bytes()) == (tmp_path / "c.json").read_bytes()
+    assert (tmp_path / "c.json.gz").read_bytes()[4:8] == bytes(4)  # no time: equal certificates are equal files
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -106,7 +107,7 @@ def test_an_interrupted_write_leaves_the_old_file(fault, where, tmp_path, monkey
         HEAD + b', "a": "\xff"}',
         b"\x1f\x8b broken",
         gzip.compress(HEAD + b"}")[:-9],
-        gzip.compress(HEAD + b"}")[:12] + b"\xff\xff\xff\xff" * 5,
+        gzip.compress(HEAD + b"}")[:10] + b"\xff" * 20,
         gzip.compress(HEAD + b"}")[:-8] + b"\0" * 8,
         b"[" * 100000,
     ],
@@ -145,7 +146,8 @@ def test_blocks_hold_the_numbers_of_what_they_describe():
 
     inputs = InputSet.from_box(np.array([0.5, 0.25]), np.array([1.0, 2.0]))
     block = input_set_block(inputs)
-    assert [from_hex(block[key]).shape for key in ("center", "ball_generators", "box")] == [(2,), (2, 0), (2,)]
+    assert all(np.array_equal(from_hex(block[key]), getattr(inputs, key)) for key in block)
+    assert set(block) == {"center", "ball_generators", "box"}
     bounds = layer_bounds(network, inputs)
     for layer, written in zip(bounds, bounds_block(bounds), strict=True):
         assert np.array_equal(from_hex(written["range"]).T, [layer.range.lo, layer.range.hi])

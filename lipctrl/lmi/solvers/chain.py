@@ -6,7 +6,6 @@ blocks with rows that differ by a factor: a_i = e_i - alpha_i x_i, b_i = e_i - b
 and l, and a neuron that is linear on the region reaches over its block: such LMIs are for the general method.
 """
 
-
 from __future__ import annotations
 
 import time

@@ -59,7 +59,6 @@ class Factor:
         self.chol = [np.zeros((n, n)) for n in sizes]
         self.inverse = [np.zeros((n, n)) for n in sizes]
         self.J = [np.zeros_like(W) for W in chain.W]
-        self.scaled = [np.zeros_like(W) for W in chain.W]
         self.Q = [np.zeros((n, n)) for n in sizes]
         self.plain = [bool(np.all(c == 1)) for c in chain.c]
         self.mirror = Mirror()
@@ -76,10 +75,12 @@ class Factor:
             W, c, part = chain.W[k - 1], chain.c[k - 1], t[self.parts[k - 1]]
             if not self._invert(k, Q, part):
                 return False
-            S, J = self.scaled[k - 1], self.J[k - 1]
-            np.multiply((c * part)[:, None], W, out=S)
-            np.matmul(self.inverse[k], S, out=J)
-            Q = np.matmul(S.T, J, out=self.Q[k - 1])
+            R, J = self.chol[k].T, self.J[k - 1]
+            # half of the solution makes Q backward stable, however nearly singular D is
+            half = np.multiply((c * part)[:, None], W, out=J)
+            blas.dtrsm(1.0, R, half.T, side=1, lower=0, overwrite_b=1)
+            Q = np.matmul(half.T, half, out=self.Q[k - 1])
+            blas.dtrsm(1.0, R, half.T, side=1, lower=0, trans_a=1, overwrite_b=1)
             if not self.plain[k - 1]:
                 Q -= W.T @ (((c**2 - 1) * part)[:, None] * W)
         self.least_rho = float(np.linalg.eigvalsh(Q)[-1])

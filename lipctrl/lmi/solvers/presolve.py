@@ -27,7 +27,9 @@ Index = NDArray[np.intp]
 #: Near the boundary (1.01) networks with a clip layer or local slopes take twice the iterations.
 INFLATION = 2.0
 #: multipliers, in units of the start, of neurons that nothing leaves and of neurons that nothing enters
-NOTHING_LEAVES, NOTHING_ENTERS = 1e-13, 1e10
+NOTHING_LEAVES, NOTHING_ENTERS = 1e-16, 1e16
+#: what rho gives for them
+DEAD_MARGIN = 1e-11
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Reduction:
         else:
             values = [part * np.exp(s[index]) / 2 for part, s, index in zip(parts, self.log_t, self.live, strict=True)]
             if any(len(index) < len(s) for index, s in zip(self.live, self.log_t, strict=True)):
-                values = self._with_dead(values)
+                values, rho = self._with_dead(values), rho * (1 + DEAD_MARGIN)
         return rho * self.rho_factor, values
 
     def scaled(self, rho: float, values: list[Array]) -> tuple[float, Array]:

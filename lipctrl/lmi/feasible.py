@@ -59,11 +59,8 @@ def feasible_multipliers(
             t = inflation * max(float(np.linalg.eigvalsh(small)[-1]), floor)
             Q = Ze.T @ np.linalg.solve(np.eye(len(small)) - small / (2 * t), Ze) + 2 * t * rv.T @ rv
         else:
-            # substitute w = w~ + c v
-            Qew = Q[e, w] + cv.T @ Q[w, w]
-            Qee = Q[e, e] + cv.T @ Q[w, e] + Q[e, w] @ cv + cv.T @ Q[w, w] @ cv
             t = inflation * max(float(np.linalg.eigvalsh(Q[w, w])[-1]), floor)
-            Q = Qee + Qew @ np.linalg.solve(2 * t * np.eye(sizes[k]) - Q[w, w], Qew.T) + 2 * t * rv.T @ rv
+            Q = _absorb(*_centred(Q, e, w, cv), Q[w, w], rv, t)
         Q = (Q + Q.T) / 2
         multipliers[k - 1] = t
     if Q is None:
@@ -71,3 +68,39 @@ def feasible_multipliers(
     weighted = Q / np.outer(input_weight, input_weight)
     rho = inflation * max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0)
     return multipliers, max(rho, 1e-6 * float(np.abs(weighted).max()), floor)
+
+
+def balanced_multipliers(signals: Signals, Q: Array) -> list[float]:
+    """Scalars t_1, ..., t_l for a loop, where Q is V+ - V over all signals; a start that need not be feasible.
+
+    For each layer 2 t - q = |Q_ew| / |r v|, q = lambda_max(Q_ww), balances the two terms of the Schur complement.
+    """
+    sizes = signals.sizes
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    multipliers = [0.0] * (len(sizes) - 1)
+    floor = 1e-12 * float(np.abs(Q).max()) or 1e-24
+    for k in range(len(sizes) - 1, 0, -1):
+        if sizes[k] == 0:
+            continue
+        e, w = slice(0, starts[k]), slice(starts[k], starts[k + 1])
+        a, b = signals.A[k - 1].dense(sizes[:k]), signals.B[k - 1].dense(sizes[:k])
+        cv, rv = -(a + b) / 2, (a - b) / 2
+        Qew, Qee = _centred(Q, e, w, cv)
+        coupling, spread = float(np.linalg.norm(Qew.T @ Qew, 2)) ** 0.5, float(np.linalg.norm(rv @ rv.T, 2)) ** 0.5
+        q = max(float(np.linalg.eigvalsh(Q[w, w])[-1]), 0.0)
+        t = (q + max(coupling / max(spread, 1e-300), 0.1 * q, floor)) / 2
+        Q = _absorb(Qew, Qee, Q[w, w], rv, t)
+        Q = (Q + Q.T) / 2
+        multipliers[k - 1] = t
+    return multipliers
+
+
+def _centred(Q: Array, e: slice, w: slice, cv: Array) -> tuple[Array, Array]:
+    """The blocks (e, w~) and (e, e) of Q after w = w~ + c v."""
+    Qew = Q[e, w] + cv.T @ Q[w, w]
+    return Qew, Q[e, e] + cv.T @ Q[w, e] + Qew @ cv
+
+
+def _absorb(Qew: Array, Qee: Array, Qww: Array, rv: Array, t: float) -> Array:
+    """What is left for the earlier signals: Q_ee + Q_ew (2t - Q_ww)^-1 Q_we + 2t v' r^2 v."""
+    return Qee + Qew @ np.linalg.solve(2 * t * np.eye(len(Qww)) - Qww, Qew.T) + 2 * t * rv.T @ rv

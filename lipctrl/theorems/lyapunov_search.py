@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from lipctrl.intervals.ball import Ball
+from lipctrl.lmi.feasible import balanced_multipliers
 from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, Values, selector
 from lipctrl.lmi.solvers import barrier
 from lipctrl.lmi.solvers.feasibility import feasible_point
@@ -119,17 +120,14 @@ def _largest(
 def _solve(statement: Statement, shape: Array, nearby: Values | None = None) -> Found | None:
     """Feasible and proved values of the statement, from those of a nearby region if they fit."""
     variables = statement.lmi.variables
-    if nearby is not None and all(np.shape(nearby[v.name])[:1] == (v.size,) for v in variables if v.name in nearby):
+    if nearby is not None and all(np.shape(nearby.get(v.name, ()))[:1] == (v.size,) for v in variables):
         guess = {name: np.asarray(value, dtype=np.float64) for name, value in nearby.items()}
         guess["P"] = guess["P"] + shape
     else:
-        guess = {"P": 1.5 * shape}
-    multipliers = [variable for variable in variables[1:] if variable.name not in guess]
-    if multipliers:
-        guess = {"P": 1.5 * shape}
-        storage = statement.lmi.inequalities[0].evaluate(guess | {v.name: np.zeros(v.size) for v in variables[1:]})
-        size = float(np.abs(np.diag(storage.mid)).max())
-        guess |= {variable.name: np.full(variable.size, max(size, 1e-9)) for variable in variables[1:]}
+        guess = {"P": 1.5 * shape} | {v.name: np.zeros(v.size) for v in variables[1:]}
+        growth = -statement.lmi.inequalities[0].evaluate(guess).mid
+        t = balanced_multipliers(statement.signals, growth)
+        guess |= {v.name: np.full(v.size, t[int(v.name[1:]) - 1]) for v in variables[1:]}
     values = feasible_point(statement.lmi, guess)
     if values is None or not holds(statement.lmi, values):
         return None

@@ -116,10 +116,26 @@ def one_layer(inequality: MatrixInequality) -> OneLayer | None:
     )
 
 
-def compact(inequality: MatrixInequality) -> OneLayer | None:
-    """As :func:`one_layer`, where the reduced matrix is less than half as large as the inequality."""
-    parts = one_layer(inequality)
-    return parts if parts is not None and 2 * parts.order < inequality.order else None
+def definite_form(inequality: MatrixInequality, values: Values) -> tuple[Ball, OneLayer | None] | None:
+    """A symmetric matrix that is positive definite if and only if `inequality` holds at `values`, as small as is known.
+
+    Either the matrix of the inequality itself, or K together with the parts it is made of where that is less than half
+    as large. None: the inequality fails, because a multiplier is not positive.
+    """
+    parts = _parts(inequality)
+    if parts is None or 2 * parts.order >= inequality.order:
+        return inequality.evaluate(values), None
+    K = parts.reduced(values)
+    return None if K is None else (K, parts)
+
+
+def _parts(inequality: MatrixInequality) -> OneLayer | None:
+    """:func:`one_layer`, computed once for each inequality."""
+    store = vars(inequality)
+    if "_one_layer" not in store:
+        store["_one_layer"] = one_layer(inequality)
+    parts: OneLayer | None = store["_one_layer"]
+    return parts
 
 
 def _block(factor: Factor, block: int, sizes: tuple[int, ...]) -> Ball:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.lmi.lmi import LMI, Scaled, Values
+from lipctrl.lmi.one_layer import definite_form
 from lipctrl.proofs.verify import holds
 
 Array = NDArray[np.float64]
@@ -18,9 +19,8 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
     """Numbers near `values` at which `lmi` is proved, with `scalar` as small as the others allow, or None.
 
     `scalar` must enter the first inequality as a `Scaled` term with a diagonal matrix. Multipliers below their bound
-    are
-    moved to it; the scalar is inflated by 1e-12 * 4^k until the proof succeeds; where the multipliers themselves do not
-    do, a little of `lmi.start` is mixed in.
+    are moved to it; the scalar is inflated by 1e-12 * 4^k until the proof succeeds; where the multipliers themselves do
+    not do, a little of `lmi.start` is mixed in.
     """
     start = lmi.start
     if start is None:
@@ -44,13 +44,24 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
 
 
 def _least(lmi: LMI, values: Values, scalar: str) -> tuple[float, float] | None:
-    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R], and the scale of its rounding."""
+    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R], and the scale of its rounding.
+
+    M is the matrix of the inequality, or the smaller one that is definite with it.
+    """
     inequality = lmi.inequalities[0]
-    supply = next(t.S.mid for t in inequality.terms if isinstance(t, Scaled) and t.variable == scalar)
-    ball = inequality.evaluate({**values, scalar: np.zeros(1)})
+    form = definite_form(inequality, {**values, scalar: np.zeros(1)})
+    if form is None:
+        return None
+    ball, parts = form
     M = ball.mid
-    inside = np.diag(supply) > 0
-    root = np.sqrt(np.diag(supply)[inside])
+    supply = np.zeros(len(M))
+    if parts is None:
+        supply += np.diag(next(t.S.mid for t in inequality.terms if isinstance(t, Scaled) and t.variable == scalar))
+    else:
+        diagonal = np.diag(dict(parts.supplies)[scalar].mid)
+        supply[: len(diagonal)] = diagonal
+    inside = supply > 0
+    root = np.sqrt(supply[inside])
     X, N, R = M[np.ix_(inside, inside)], M[np.ix_(inside, ~inside)], M[np.ix_(~inside, ~inside)]
     if not np.all(np.diag(R) > 0):
         return None

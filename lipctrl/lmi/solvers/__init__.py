@@ -27,8 +27,10 @@ def solve(lmi: LMI, solver: str = "barrier", *, gap: float = 1e-7) -> Solution:
         For an unknown or unavailable solver, or one that returns nothing usable.
     """
     if solver == "barrier":
-        from lipctrl.lmi.solvers import barrier, chain
+        from lipctrl.lmi.solvers import barrier, chain, one_layer
 
+        if (parts := one_layer.applies(lmi)) is not None:
+            return one_layer.solve(lmi, parts, gap=gap)
         structure = chain.recognise(lmi)
         if structure is not None:
             return chain.solve(lmi, gap=gap, recognised=structure)

@@ -1,4 +1,4 @@
-"""Elementary functions of any kind of number: floats, arrays, intervals, and derivative numbers over these.
+"""Elementary functions of any kind of number: floats, arrays, intervals, affine forms, and derivative numbers.
 
 A plant's equations written with these functions and + - * / run on all of them. At a kink the derivative of a float is
 that from the right; that of an interval encloses both sides.
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 
@@ -17,47 +18,47 @@ from lipctrl.intervals.interval import Interval
 def sin(x: Any) -> Any:
     if isinstance(x, Dual):
         return x.chain(sin(x.value), cos(x.value))
-    return x.sin() if isinstance(x, Interval) else np.sin(x)
+    return x.sin() if isinstance(x, Interval | AffineForm) else np.sin(x)
 
 
 def cos(x: Any) -> Any:
     if isinstance(x, Dual):
         return x.chain(cos(x.value), -sin(x.value))
-    return x.cos() if isinstance(x, Interval) else np.cos(x)
+    return x.cos() if isinstance(x, Interval | AffineForm) else np.cos(x)
 
 
 def exp(x: Any) -> Any:
     if isinstance(x, Dual):
         value = exp(x.value)
         return x.chain(value, value)
-    return x.exp() if isinstance(x, Interval) else np.exp(x)
+    return x.exp() if isinstance(x, Interval | AffineForm) else np.exp(x)
 
 
 def tanh(x: Any) -> Any:
     if isinstance(x, Dual):
         value = tanh(x.value)
         return x.chain(value, 1.0 - square(value))
-    return x.tanh() if isinstance(x, Interval) else np.tanh(x)
+    return x.tanh() if isinstance(x, Interval | AffineForm) else np.tanh(x)
 
 
 def arctan(x: Any) -> Any:
     if isinstance(x, Dual):
         return x.chain(arctan(x.value), 1.0 / (1.0 + square(x.value)))
-    return x.arctan() if isinstance(x, Interval) else np.arctan(x)
+    return x.arctan() if isinstance(x, Interval | AffineForm) else np.arctan(x)
 
 
 def sqrt(x: Any) -> Any:
     if isinstance(x, Dual):
         value = sqrt(x.value)
         return x.chain(value, 0.5 / value)
-    return x.sqrt() if isinstance(x, Interval) else np.sqrt(x)
+    return x.sqrt() if isinstance(x, Interval | AffineForm) else np.sqrt(x)
 
 
 def square(x: Any) -> Any:
     """x * x, without counting x twice in an interval."""
     if isinstance(x, Dual):
         return x.chain(square(x.value), 2.0 * x.value)
-    return x.square() if isinstance(x, Interval) else np.square(x)
+    return x.square() if isinstance(x, Interval | AffineForm) else np.square(x)
 
 
 def absolute(x: Any) -> Any:
@@ -70,7 +71,7 @@ def clip(x: Any, low: Any, high: Any) -> Any:
     """min(max(x, low), high) for constant limits (floats or arrays, low <= high)."""
     if isinstance(x, Dual):
         return x.chain(clip(x.value, low, high), _indicator(x.value, low, high))
-    return x.clip(low, high) if isinstance(x, Interval) else np.clip(x, low, high)
+    return x.clip(low, high) if isinstance(x, Interval | AffineForm) else np.clip(x, low, high)
 
 
 def _indicator(x: Any, low: Any, high: Any) -> Any:

@@ -1,0 +1,186 @@
+"""Enclosures of the closed loop x+ = f(x, pi(h(x))) of an exact model over many cells at once.
+
+Everything that is proved about the nonlinear loop rests on these: the image of cells under one step, the boxes around
+their images step after step, and the derivatives over cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.intervals.affine import AffineForm, stack
+from lipctrl.intervals.dual import Dual
+from lipctrl.intervals.interval import Interval
+from lipctrl.intervals.rounding import check_rounding_mode
+from lipctrl.networks.affine_enclosure import AffineEnclosure
+from lipctrl.networks.network import Network
+from lipctrl.plants.model import Model
+
+Array = NDArray[np.float64]
+State = tuple[AffineForm, ...]
+
+_GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
+
+
+class ClosedLoop:
+    """A discrete-time model with a policy, on affine forms.
+
+    Parameters
+    ----------
+    model : Model
+        Discrete time.
+    network : Network
+    action_error : float
+        The claims hold for every error up to this size in each action at each step (float32 inference, actuator).
+    """
+
+    def __init__(self, model: Model, network: Network, action_error: float = 0.0) -> None:
+        check_rounding_mode()
+        _keep_memory()
+        self.model, self.network, self.action_error = model, network, action_error
+        self.enclosure = AffineEnclosure(network)
+
+    @property
+    def n(self) -> int:
+        return self.model.n_states
+
+    def step(self, x: State, around: State | None = None) -> State:
+        """The next state of every cell; the error of each action gets a symbol of its own.
+
+        Parameters
+        ----------
+        x : tuple of AffineForm, shape (N,)
+        around : tuple of AffineForm, optional
+            Sets that contain those of x, with fewer symbols, from which the lines of the policy are taken.
+        """
+        shape = x[0].shape
+        y = stack(self.model.observe(x), shape)
+        wide = None if around is None else stack(self.model.observe(around), shape)
+        u = self.enclosure(y, wide)
+        if self.action_error:
+            u = AffineForm(u.center, u.generators, (u.radius + self.action_error) * _GROW)
+        generators, m = u.generators, u.shape[1]
+        own = np.zeros((m, *u.shape))
+        own[np.arange(m), :, np.arange(m)] = u.radius.T
+        u = AffineForm(u.center, np.concatenate([generators, own]))
+        after = self.model.step(x, [u[:, i] for i in range(m)])
+        return tuple(form if isinstance(form, AffineForm) else AffineForm(np.full(shape, form)) for form in after)
+
+    def advance(self, x: State, steps: int) -> State:
+        """The state after several steps; the first n symbols stay those of x."""
+        for count in range(steps):
+            x = self.step(x if count == 0 else _collapsed(x, self.n), _oriented(x) if count else None)
+        return x
+
+    def flight(self, lower: Array, upper: Array) -> Generator[tuple[Array, Array], NDArray[np.bool_] | None, None]:
+        """Boxes around the images of cells, shape (N, n), after 1, 2, 3, ... steps, without end.
+
+        Yields lower and upper, infinite where nothing is known; angles are not wrapped. Sending a mask of cells drops
+        the others.
+        """
+        x, first = box_forms(lower, upper), True
+        while True:
+            x, first = self.step(x, None if first else _oriented(x)), False
+            ranges = [form.range() for form in x]
+            kept = yield np.stack([r.lo for r in ranges], axis=-1), np.stack([r.hi for r in ranges], axis=-1)
+            if kept is not None:
+                x = tuple(form[kept] for form in x)
+            x = _collapsed(x, self.n)
+
+    def derivatives(self, x: State, seeds: Array) -> tuple[Interval, Interval, Array, Array]:
+        """Derivatives over each cell (Clarke's, at kinks).
+
+        Parameters
+        ----------
+        x : tuple of AffineForm, shape (N,)
+        seeds : array, shape (n, k)
+            dx/dz.
+
+        Returns
+        -------
+        by_state : Interval, shape (n, n, N)
+            df/dx.
+        by_action : Interval, shape (n, m, N)
+            df/du.
+        middle, radius : array, shape (N, m, k)
+            |du/dz - middle| <= radius.
+        """
+        n, shape = self.n, x[0].shape
+        ranges = [form.range() for form in x]
+        y = stack(self.model.observe(x), shape)
+        seen = [_dual(part, n, shape) for part in self.model.observe(Dual.variables(ranges))]
+        grads = [Interval.exact(d.grad) for d in seen]
+        by_z = [Interval(np.moveaxis(g.lo, 0, -1), np.moveaxis(g.hi, 0, -1)) @ seeds for g in grads]
+        middle = np.stack([part.mid for part in by_z], axis=1)
+        radius = np.stack([part.rad for part in by_z], axis=1)
+        middle, radius = self.enclosure.jacobian(y, middle, radius)
+        u = self.enclosure(y).range()
+        m = u.shape[1]
+        numbers = Dual.variables([*ranges, *(u[:, i] for i in range(m))])
+        after = [_dual(part, n + m, shape) for part in self.model.step(numbers[:n], numbers[n:])]
+        slopes = Interval.stack([part.grad for part in after])
+        return slopes[:, :n], slopes[:, n:], middle, radius
+
+
+def box_forms(lower: Array, upper: Array) -> State:
+    """The cells between `lower` and `upper`, shape (N, n), as forms with one symbol per axis."""
+    centers = np.clip(0.5 * lower + 0.5 * upper, lower, upper)
+    return AffineForm.cells(centers, np.nextafter(np.maximum(upper - centers, centers - lower), np.inf))
+
+
+def _dual(part: Dual | float, count: int, shape: tuple[int, ...]) -> Dual:
+    if isinstance(part, Dual):
+        return part
+    return Dual(Interval(np.full(shape, float(part))), Interval(np.zeros((count, *shape))))
+
+
+def _collapsed(x: State, n: int) -> State:
+    """The same sets with all but the first n symbols replaced by n new ones, one for each state."""
+    forms = []
+    for i, form in enumerate(x):
+        generators = np.zeros((2 * n, *form.shape))
+        generators[:n] = form.generators[:n]
+        generators[n + i] = (np.abs(form.generators[n:]).sum(axis=0) + form.radius) * _GROW + _TINY
+        forms.append(AffineForm(form.center, generators, None, form.known))
+    return tuple(forms)
+
+
+def _oriented(x: State) -> State | None:
+    """Two states: rectangles around the sets, along the longest generator; otherwise None.
+
+    With Q = [a -b; b a], Q^-1 = Q'/(a^2 + b^2) and a^2 + b^2 = 1 up to 8 u, a point c + p of the set is c + Q (Q^-1 p).
+    """
+    if len(x) != 2:
+        return None
+    G = np.stack([form.generators for form in x])
+    r = np.stack([form.radius for form in x])
+    with np.errstate(all="ignore"):
+        length = G[0] ** 2 + G[1] ** 2
+        longest = np.argmax(length, axis=0)
+        a, b = np.take_along_axis(G, np.broadcast_to(longest, (2, 1, len(longest))), axis=1)[:, 0]
+        size = np.hypot(a, b)
+        usable = (size > 1e-150) & (size < 1e150)
+        a, b = np.where(usable, a / size, 1.0), np.where(usable, b / size, 0.0)
+        rounding = 2.0**-48 * (np.abs(G[0]) + np.abs(G[1])).sum(axis=0)
+        size_a, size_b = np.abs(a), np.abs(b)
+        first = np.abs(a * G[0] + b * G[1]).sum(axis=0) + rounding + size_a * r[0] + size_b * r[1]
+        second = np.abs(a * G[1] - b * G[0]).sum(axis=0) + rounding + size_b * r[0] + size_a * r[1]
+        first, second = first * _GROW + _TINY, second * _GROW + _TINY
+        slack = 2.0**-50 * (first + second) + _TINY
+    return (
+        AffineForm(x[0].center, np.stack([a * first, -b * second]), slack, x[0].known),
+        AffineForm(x[1].center, np.stack([b * first, a * second]), slack, x[1].known),
+    )
+
+
+def _keep_memory() -> None:
+    """Let the C library keep freed memory: glibc raises its thresholds when a large block is freed once.
+
+    Otherwise every temporary array is returned to the system and faulted in again, which doubles the time per cell.
+    """
+    block = np.empty(31 * 2**17)
+    block[:] = 0.0
+    del block

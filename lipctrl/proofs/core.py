@@ -1,0 +1,105 @@
+"""A proved core: an ellipsoid about the equilibrium in which the nonlinear loop contracts.
+
+Theorem. Let the loop F have an equilibrium x* in the box X*, and let every (Clarke) Jacobian M of F on
+{|T (x - x*)| <= R} satisfy |T M T^-1|_2 <= q < 1. Then |T (F(x) - x*)| <= q |T (x - x*)| there (mean value theorem:
+F(x) - x* = M (x - x*), M in the convex hull of the Jacobians on the segment): every trajectory converges to x*.
+
+The ball is covered by cells; the norm is convex, so each cell's Jacobians are bounded by centre and radius, without
+vertices. Proved for every x* in X*, hence on {|T (x - center)| <= R - max |T (x* - center)|}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.errors import LipctrlError
+from lipctrl.intervals.affine import AffineForm
+from lipctrl.intervals.interval import Interval
+from lipctrl.proofs.closed_loop import ClosedLoop, box_forms
+from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells
+
+Array = NDArray[np.float64]
+
+_GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
+
+
+def prove_core(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int = 20) -> Ellipsoid | None:
+    """A slightly smaller ellipsoid from which every trajectory is proved to converge to the equilibrium; None if not.
+
+    Parameters
+    ----------
+    loop : ClosedLoop
+        Without action error: with one the loop converges to a neighbourhood of x* only.
+    ball : Ellipsoid
+    equilibrium : Interval, shape (n,)
+        X*, with a proof that it contains exactly one equilibrium.
+    splits : int
+        Cells per axis.
+    """
+    point = box_forms(equilibrium.lo[None], equilibrium.hi[None])
+    offset = float(ball.size(point)[0])
+    core = replace(ball, radius=float(np.nextafter(ball.radius - offset, -np.inf)))
+    if loop.action_error or not core.radius > 0:
+        return None
+    try:
+        return core if contraction(loop, ball, offset, splits) < 1.0 else None
+    except LipctrlError:
+        return None
+
+
+def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> float:
+    """An upper bound of |T M T^-1|_2, M any Jacobian on {|T (x - x0)| <= radius} with |T (x0 - center)| <= offset."""
+    S, error = ball.inverse()
+    reach = (ball.radius + offset) * (1.0 + 4.0 * error + 2.0**-40)
+    centers, half_widths = ball_cells(loop.n, reach, splits)
+    worst = 0.0
+    for start in range(0, len(centers), 1024):
+        part = slice(start, start + 1024)
+        norms = _norms(loop, ball.T, S, ball.points(S, centers[part], half_widths[part]))
+        # T M T^-1 = (T M S)(T S)^-1
+        worst = max(worst, float(np.max(norms)) * (1.0 + 2.0 * error) * _GROW)
+        if not worst < 1.0:
+            return np.inf
+    return worst
+
+
+def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> Array:
+    """Upper bounds of |T M S|_2 for the Jacobians M of the loop on each cell."""
+    by_state, by_action, middle, radius = loop.derivatives(x, S)
+    with np.errstate(all="ignore"):
+        Fx, Rx = np.moveaxis(by_state.mid, -1, 0), np.moveaxis(by_state.rad, -1, 0)
+        Fu, Ru = np.moveaxis(by_action.mid, -1, 0), np.moveaxis(by_action.rad, -1, 0)
+        center = T @ (Fx @ S + Fu @ middle)
+        absolute = np.abs(Fx) @ np.abs(S) + np.abs(Fu) @ np.abs(middle)
+        entrywise = np.abs(T) @ (Rx @ np.abs(S) + Ru @ (np.abs(middle) + radius) + 2.0**-44 * absolute)
+        # the columns of T Fu times the rows of the radius, one product for each action
+        columns = np.sqrt(np.sum((np.abs(T @ Fu) + 2.0**-48 * (np.abs(T) @ np.abs(Fu))) ** 2, axis=1))
+        rows = np.sqrt(np.sum(radius**2, axis=2))
+        total = (
+            spectral_norms(center) + np.sqrt(np.sum(entrywise**2, axis=(1, 2))) + np.sum(columns * rows, axis=1)
+        ) * _GROW + _TINY
+    return np.where(np.isnan(total), np.inf, total)
+
+
+def spectral_norms(A: Array) -> Array:
+    """Upper bounds of |A|_2 for many small matrices, shape (N, n, n).
+
+    With B = A A' and computed eigenvectors V: |B| <= max|lam| |V|^2 + |B - V diag(lam) V'|, for any V and lam.
+    """
+    with np.errstate(all="ignore"):
+        finite = np.all(np.isfinite(A), axis=(1, 2))
+        safe = np.where(finite[:, None, None], A, 0.0)
+        scale = np.max(np.abs(safe), axis=(1, 2)) + _TINY
+        safe = safe / scale[:, None, None]
+        B = safe @ np.swapaxes(safe, 1, 2)
+        lam, V = np.linalg.eigh(B)
+        turned = np.swapaxes(V, 1, 2)
+        n = A.shape[1]
+        rounding = 64.0 * n * n * 2.0**-53 * n
+        skew = np.sqrt(np.sum((turned @ V - np.eye(n)) ** 2, axis=(1, 2))) + rounding
+        rest = np.sqrt(np.sum((B - (V * lam[:, None, :]) @ turned) ** 2, axis=(1, 2))) + rounding
+        top = np.sqrt(np.max(np.abs(lam), axis=1) * (1.0 + skew) + rest + rounding) * scale * (1.0 + 2.0**-40)
+    return np.where(finite, top, np.inf)

@@ -1,0 +1,131 @@
+"""Ellipsoids {x : |T (x - center)|_2 <= radius}, and cells in their coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.errors import LipctrlError
+from lipctrl.intervals.affine import AffineForm
+from lipctrl.intervals.interval import Interval
+
+Array = NDArray[np.float64]
+
+_GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid:
+    """The set {x : |T (x - center)|_2 <= radius}, in which the doubles are exact.
+
+    Attributes
+    ----------
+    center : array, shape (n,)
+    T : array, shape (n, n)
+        Invertible.
+    radius : float
+    """
+
+    center: Array
+    T: Array
+    radius: float
+
+    @property
+    def P(self) -> Array:
+        """T'T / radius^2, to nearest: the set is {e'Pe <= 1} up to rounding."""
+        scaled = self.T / self.radius
+        return np.asarray(scaled.T @ scaled)
+
+    @property
+    def volume(self) -> float:
+        """In floating point."""
+        n = len(self.center)
+        unit = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3, 4: np.pi**2 / 2}.get(n)
+        if unit is None:
+            from scipy.special import gamma
+
+            unit = np.pi ** (n / 2) / gamma(n / 2 + 1)
+        return float(unit * self.radius**n / abs(np.linalg.det(self.T)))
+
+    def size(self, x: tuple[AffineForm, ...]) -> Array:
+        """An upper bound of |T (x - center)|_2 on each cell."""
+        z = self.coordinates(x)
+        with np.errstate(all="ignore"):
+            parts = [np.stack([form.center for form in z]), *np.stack([form.generators for form in z], axis=1)]
+            total = sum(np.sqrt(np.sum(part * part, axis=0)) for part in parts)
+            total = total + np.sqrt(np.sum(np.stack([form.radius for form in z]) ** 2, axis=0))
+            total = np.asarray(total * _GROW + _TINY)
+        return np.where(np.isnan(total), np.inf, total)
+
+    def contains_boxes(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
+        """Whether the boxes, shape (..., n), lie inside: their corners do."""
+        n = len(self.center)
+        inside = np.all(np.isfinite(lower) & np.isfinite(upper), axis=-1)
+        for corner in range(2**n):
+            chosen = [(upper if corner >> i & 1 else lower)[..., i] for i in range(n)]
+            with np.errstate(all="ignore"):
+                e = [value - c for value, c in zip(chosen, self.center, strict=True)]
+                total = 0.0
+                for row in self.T:
+                    image = sum(t * v for t, v in zip(row, e, strict=True))
+                    error = sum(abs(t) * (abs(v) + abs(p)) for t, v, p in zip(row, e, chosen, strict=True)) * 2.0**-50
+                    total = total + (abs(image) + error) ** 2
+                inside &= np.asarray(np.sqrt(total) * _GROW + _TINY <= self.radius)
+        return np.asarray(inside)
+
+    def coordinates(self, x: tuple[AffineForm, ...]) -> tuple[AffineForm, ...]:
+        """z = T (x - center) as forms."""
+        e = [form - float(c) for form, c in zip(x, self.center, strict=True)]
+        rows = []
+        for row in self.T:
+            total = e[0] * float(row[0])
+            for t, part in zip(row[1:], e[1:], strict=True):
+                total = total + part * float(t)
+            rows.append(total)
+        return tuple(rows)
+
+    def inverse(self) -> tuple[Array, float]:
+        """S close to T^-1, and e >= |T S - I|_2.
+
+        Raises
+        ------
+        LipctrlError
+            If T is too badly conditioned.
+        """
+        S = np.asarray(np.linalg.inv(self.T), dtype=np.float64)
+        residual = self.T @ Interval(S) - np.eye(len(S))
+        error = float(np.sqrt(np.sum(residual.mag**2)) * _GROW + _TINY)
+        if not error < 1e-6:
+            raise LipctrlError("The ellipsoid is too flat: its coordinates are not invertible in double precision.")
+        return S, error
+
+    def points(self, S: Array, centers: Array, half_widths: Array) -> tuple[AffineForm, ...]:
+        """x = center + S z for cells of z, shape (N, n) each, as forms with one symbol per axis of z."""
+        z = AffineForm.cells(centers, half_widths)
+        forms = []
+        for row, c in zip(S, self.center, strict=True):
+            total = z[0] * float(row[0])
+            for s, part in zip(row[1:], z[1:], strict=True):
+                total = total + part * float(s)
+            forms.append(total + float(c))
+        return tuple(forms)
+
+
+def ball_cells(n: int, radius: float, splits: int) -> tuple[Array, Array]:
+    """Cells, shape (N, n) each (centers, half widths), that cover the ball of the radius about 0."""
+    edges = np.linspace(-radius, radius, splits + 1)
+    edges[0], edges[-1] = -radius, radius
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    half = np.nextafter(np.maximum(edges[1:] - middle, middle - edges[:-1]), np.inf)
+    grid = np.stack(np.meshgrid(*[middle] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    width = np.stack(np.meshgrid(*[half] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    near = smallest(grid, width) <= radius * radius
+    return grid[near], width[near]
+
+
+def smallest(centers: Array, half_widths: Array) -> Array:
+    """A lower bound of |z|^2 on cells of z, shape (N, n)."""
+    gap = np.maximum(np.abs(centers) - half_widths, 0.0)
+    return np.asarray(np.sum(gap * gap, axis=1) * (1.0 - 2.0**-40))

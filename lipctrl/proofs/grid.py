@@ -1,0 +1,218 @@
+"""A grid of cells over a box, some of them marked; asks whether whole boxes lie in marked cells.
+
+The edges low + i width / 2^level are exact doubles. States that are angles are wrapped by enclosures of 2 pi: the box
+overlaps itself a little, since no double equals pi.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipctrl.errors import LipctrlError
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+_BITS = 12
+MAX_LEVEL = 16
+TWO_PI = (6.283185307179586, 6.283185307179587)
+"""Neighbouring doubles around 2 pi."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Boxes as ranges of cells, ends included, in up to two pieces where an angle wraps.
+
+    Attributes
+    ----------
+    inside : array of bool, shape (N,)
+        Whether the box lies in the grid's box at all (angles wrapped).
+    first, last : array of int, shape (N, n)
+    again : array of int, shape (M,)
+        The boxes that have a second piece, `first_again`, `last_again`, shape (M, n).
+    """
+
+    inside: Bools
+    first: Integers
+    last: Integers
+    again: Integers
+    first_again: Integers
+    last_again: Integers
+
+    def take(self, kept: Bools) -> Ranges:
+        place = np.cumsum(kept) - 1
+        stays = kept[self.again]
+        return Ranges(
+            self.inside[kept],
+            self.first[kept],
+            self.last[kept],
+            place[self.again[stays]],
+            self.first_again[stays],
+            self.last_again[stays],
+        )
+
+
+class Grid:
+    """Cells of a box, 2^level along each axis.
+
+    Parameters
+    ----------
+    low, width : array, shape (n,)
+        Exact corner and size, as made by :meth:`around`.
+    angles : array of bool, shape (n,)
+        States that repeat after 2 pi; the box must be a little wider than that.
+    level : int
+    """
+
+    def __init__(self, low: Array, width: Array, angles: Bools, level: int) -> None:
+        self.low, self.width, self.angles = np.asarray(low), np.asarray(width), np.asarray(angles, dtype=bool)
+        self.high = self.low + self.width
+        self.level = level
+        quantum = np.ldexp(1.0, np.frexp(self.width)[1] - _BITS - 1)
+        units = np.stack([self.low / quantum, self.width / quantum])
+        if not (np.all(units == np.rint(units)) and np.all(np.abs(units) < 2.0 ** (52 - MAX_LEVEL))):
+            raise LipctrlError("The corners of a grid must be multiples of a common power of two.")
+        if not 0 <= level <= MAX_LEVEL:
+            raise LipctrlError(f"A grid has a level between 0 and {MAX_LEVEL}, given {level}.")
+        overlap = np.nextafter(self.high - TWO_PI[1], -np.inf) >= self.low
+        if not np.all(overlap | ~self.angles):
+            raise LipctrlError("The box of an angle must be a little wider than 2 pi.")
+        self.marked = np.zeros((2**level,) * self.n, dtype=bool)
+        self._sums: NDArray[np.int32] | None = None
+
+    @classmethod
+    def around(cls, lower: ArrayLike, upper: ArrayLike, angles: ArrayLike, level: int) -> Grid:
+        """A grid whose box contains the given one."""
+        lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+        quantum = np.ldexp(1.0, np.frexp(upper - lower)[1] - _BITS + 1)
+        low = np.floor(lower / quantum) * quantum
+        return cls(low, np.ceil((upper - low) / quantum) * quantum, np.asarray(angles), level)
+
+    @property
+    def n(self) -> int:
+        return len(self.low)
+
+    @property
+    def count(self) -> int:
+        """Cells along each axis."""
+        return 2**self.level
+
+    @property
+    def cell(self) -> Array:
+        """The size of a cell, exact."""
+        return self.width / self.count
+
+    def boxes(self, index: Integers) -> tuple[Array, Array]:
+        """Corners of cells, shape (N, n); exact."""
+        lower = self.low + index * self.cell
+        return lower, lower + self.cell
+
+    def unmarked(self) -> Integers:
+        """Indices of all unmarked cells, shape (N, n)."""
+        return np.stack(np.nonzero(~self.marked), axis=1)
+
+    def mark(self, index: Integers) -> None:
+        self.marked[tuple(index.T)] = True
+        self._sums = None
+
+    def refine(self) -> None:
+        """Split every cell; the parts of a marked cell are marked."""
+        if self.level == MAX_LEVEL:
+            raise LipctrlError("The grid cannot be refined further.")
+        for axis in range(self.n):
+            self.marked = np.repeat(self.marked, 2, axis=axis)
+        self.level += 1
+        self._sums = None
+
+    def ranges(self, lower: Array, upper: Array) -> Ranges:
+        """The cells that boxes, shape (N, n), touch (a common edge counts for the upper neighbour only)."""
+        lower, upper = np.array(lower), np.array(upper)
+        with np.errstate(all="ignore"):
+            inside = np.all(np.isfinite(lower) & np.isfinite(upper), axis=1)
+            for axis in np.nonzero(self.angles)[0]:
+                turns = np.floor((lower[:, axis] - self.low[axis]) / TWO_PI[0])
+                turns = np.where(np.abs(turns) < 2.0**20, turns, 0.0)
+                ends = np.stack([turns * TWO_PI[0], turns * TWO_PI[1]])
+                shift_lo = np.where(turns == 0, 0.0, np.nextafter(ends.min(axis=0), -np.inf))
+                shift_hi = np.where(turns == 0, 0.0, np.nextafter(ends.max(axis=0), np.inf))
+                lower[:, axis] = _down(lower[:, axis] - shift_hi, turns)
+                upper[:, axis] = _up(upper[:, axis] - shift_lo, turns)
+                inside &= upper[:, axis] - lower[:, axis] < 6.0
+            crossing = np.any((upper > self.high) & self.angles, axis=1) & inside
+            again = np.nonzero(crossing)[0]
+            second_lower, second_upper = lower[again], upper[again]
+            for axis in np.nonzero(self.angles)[0]:
+                beyond = second_upper[:, axis] > self.high[axis]
+                second_lower[beyond, axis] = np.nextafter(self.high[axis] - TWO_PI[1], -np.inf)
+                second_upper[beyond, axis] = np.nextafter(second_upper[beyond, axis] - TWO_PI[0], np.inf)
+            upper = np.where(self.angles, np.minimum(upper, self.high), upper)
+            inside &= np.all((lower >= self.low) & (upper <= self.high) & (lower <= upper), axis=1)
+            fits = np.all((second_lower >= self.low) & (second_upper <= self.high), axis=1)
+            inside[again[~fits]] = False
+        if np.count_nonzero(self.angles) > 1:  # a box that wraps in two angles would need four pieces
+            inside[again] = False
+        again, second_lower, second_upper = again[fits], second_lower[fits], second_upper[fits]
+        return Ranges(
+            inside,
+            self._index(lower, inside),
+            self._index(upper, inside),
+            again,
+            self._index(second_lower, inside[again]),
+            self._index(second_upper, inside[again]),
+        )
+
+    def _index(self, x: Array, valid: Bools) -> Integers:
+        """The cell of each point; exact, since the cell's edges are compared with x."""
+        safe = np.where(valid[:, None], x, self.low)
+        index = np.clip(np.floor((safe - self.low) / self.cell).astype(np.int64), 0, self.count - 1)
+        index = np.where(self.low + index * self.cell > safe, index - 1, index)
+        index = np.where(self.low + (index + 1) * self.cell <= safe, index + 1, index)
+        return np.clip(index, 0, self.count - 1)
+
+    def may_cover(self, lower: Array, upper: Array) -> Bools:
+        """False only where `covers` would be (without angles: boxes that leave the grid's box)."""
+        if self.angles.any():
+            return np.ones(len(lower), dtype=bool)
+        return np.asarray(np.all((lower >= self.low) & (upper <= self.high), axis=1))
+
+    def covers(self, ranges: Ranges) -> Bools:
+        """Whether every cell in the ranges is marked."""
+        covered = ranges.inside & self._full(ranges.first, ranges.last)
+        if len(ranges.again):
+            covered[ranges.again] &= self._full(ranges.first_again, ranges.last_again)
+        return covered
+
+    def _full(self, first: Integers, last: Integers) -> Bools:
+        sums = self._table()
+        total = np.zeros(len(first), dtype=np.int64)
+        strides = np.array(sums.strides) // sums.itemsize
+        flat = sums.reshape(-1)
+        for corner in range(2**self.n):
+            bits = [corner >> axis & 1 for axis in range(self.n)]
+            place = sum((last[:, axis] + 1 if bit else first[:, axis]) * strides[axis] for axis, bit in enumerate(bits))
+            sign = (-1) ** (self.n - sum(bits))
+            total += sign * flat[place]
+        return np.asarray(total == np.prod(last - first + 1, axis=1))
+
+    def _table(self) -> NDArray[np.int32]:
+        """Sums of marked cells before each corner."""
+        if self._sums is None:
+            sums = np.zeros((self.count + 1,) * self.n, dtype=np.int32)
+            inner = sums[(slice(1, None),) * self.n]
+            inner[...] = self.marked
+            for axis in range(self.n):
+                np.cumsum(inner, axis=axis, out=inner)
+            self._sums = sums
+        return self._sums
+
+
+def _down(x: Array, turns: Array) -> Array:
+    return np.where(turns == 0, x, np.nextafter(x, -np.inf))
+
+
+def _up(x: Array, turns: Array) -> Array:
+    return np.where(turns == 0, x, np.nextafter(x, np.inf))

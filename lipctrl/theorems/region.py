@@ -1,0 +1,232 @@
+"""Region of attraction of the nonlinear loop of an exact model, proved by cells.
+
+The ladder, each rung proved by itself and resting on the one below:
+
+    equilibrium      proofs/equilibrium.py   exactly one equilibrium x* in a tiny box
+    core             proofs/core.py          the loop contracts in an ellipsoid about x*
+    ellipsoids       proofs/decrease.py      a quadratic V decreases outside the core, by branch and bound
+    windows, domain  proofs/cells.py         backward reachability on grids, finer towards x*
+
+Anytime: what is proved when the time is up is proved.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipctrl.errors import LipctrlError
+from lipctrl.intervals.interval import Interval
+from lipctrl.networks.network import Network
+from lipctrl.plants.model import Model
+from lipctrl.proofs.cells import CertifiedSet
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.equilibrium import prove_equilibrium
+from lipctrl.proofs.grid import TWO_PI, Grid
+from lipctrl.theorems.region_cells import fill
+from lipctrl.theorems.region_core import find_core, linear_loop
+from lipctrl.theorems.region_falsify import Simulation, follow, simulate_domain
+from lipctrl.theorems.region_shape import find_ellipsoids
+
+Array = NDArray[np.float64]
+Progress = Callable[[str], None]
+
+STEPS = (1, 4, 10)
+"""Images after so many steps are compared with the certified cells."""
+SLOW_STEPS = (1, 4, 10, 30)
+_FIRST, _LAST, _WINDOW_LAST = 6, 12, 6
+
+
+@dataclass(frozen=True, eq=False)
+class RegionOfAttraction:
+    """States from which every trajectory of the nonlinear loop is proved to converge to the equilibrium.
+
+    Attributes
+    ----------
+    equilibrium : Interval
+        Contains exactly one equilibrium, x*.
+    core : Ellipsoid
+    ellipsoids : tuple of Ellipsoid
+        A chain: V of each decreases outside the one before (first: the core).
+    cells : CertifiedSet
+        Grids, records (cells with rank and number of steps). The last grid is that of the whole domain.
+    lower, upper : array, shape (n,)
+        The domain asked for, angles modulo 2 pi.
+    volume, domain_volume, share : float
+        Of the certified cells in the domain (the ellipsoids and finer windows between them not counted), rounded down.
+    simulation : Simulation
+        A sampled picture of the same domain, with starts that do not converge.
+    seconds : float
+    """
+
+    equilibrium: Interval
+    core: Ellipsoid
+    ellipsoids: tuple[Ellipsoid, ...]
+    cells: CertifiedSet
+    lower: Array
+    upper: Array
+    volume: float
+    domain_volume: float
+    simulation: Simulation
+    seconds: float
+    history: tuple[tuple[float, float], ...] = field(default=(), repr=False)
+
+    @property
+    def share(self) -> float:
+        return self.volume / self.domain_volume
+
+    @property
+    def n_cells(self) -> int:
+        return sum(len(record.index) for record in self.cells.records)
+
+    def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
+        """Whether states, shape (..., n), lie in the certified set (floating point at its edges)."""
+        return certified(self.cells, np.asarray(x, dtype=np.float64))
+
+
+def find_region(
+    model: Model,
+    network: Network,
+    equilibrium: ArrayLike,
+    *,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
+    time_limit: float = 10.0,
+    last_level: int = _LAST,
+    progress: Progress | None = None,
+) -> RegionOfAttraction | None:
+    """Search and prove the region of attraction of one equilibrium; None if no core could be proved.
+
+    Parameters
+    ----------
+    model : Model
+        Discrete time, exact equations, two states.
+    network : Network
+    equilibrium : array_like, shape (n,)
+        From Newton's method.
+    lower, upper : array_like, shape (n,), optional
+        The domain, by default the model's box of states; an angle covers at least a full turn.
+    time_limit : float
+        Seconds for the search.
+    last_level : int
+        The finest grid has 2^last_level cells along each axis.
+    progress : callable, optional
+
+    Raises
+    ------
+    LipctrlError
+        If the model is not of this kind, or if the proof contradicts the simulation (which would be a fault of ours).
+    """
+    began = time.perf_counter()
+    deadline = began + time_limit
+    say = progress or (lambda stage: None)
+    low, high, angles = _domain(model, lower, upper)
+    loop = ClosedLoop(model, network)
+    guess = np.asarray(equilibrium, dtype=np.float64)
+    rest = prove_equilibrium(model, network, guess)
+    if rest is None:
+        return None
+    say("proving a core")
+    core = find_core(loop, guess, rest.x)
+    if core is None:
+        return None
+    say("proving ellipsoids")
+    chain = find_ellipsoids(loop, core, deadline=time.perf_counter() + 0.2 * (deadline - time.perf_counter()))
+    proved = CertifiedSet(loop, [core, *chain])
+    history: list[tuple[float, float]] = []
+
+    def tell(share: float) -> None:
+        history.append((time.perf_counter() - began, share))
+        say(f"certifying cells: {100 * share:.2f} % of the domain")
+
+    steps = _steps(core, loop)
+    _zoom(proved, max((core, *chain), key=lambda e: e.volume), low, high, deadline, steps)
+    say("simulating")
+    simulation = simulate_domain(loop, core, low, high, angles)
+    domain = Grid.around(low, high, angles, _FIRST)
+    place = proved.add_grid(domain)
+    fill(proved, place, steps, last_level, deadline, arrival=simulation.arrival_near, progress=tell)
+    volume, whole = _volume(domain, low, high, angles)
+    seconds = time.perf_counter() - began
+    result = RegionOfAttraction(
+        rest.x, core, tuple(chain), proved, low, high, volume, whole, simulation, seconds, tuple(history)
+    )
+    _confront(result, loop, angles)
+    return result
+
+
+def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bool_]) -> None:
+    """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
+    failing = result.simulation.failing
+    late = failing[result.contains(failing)]
+    arrival, _ = follow(loop, result.core, angles, late, 20_000 * len(late))
+    wrong = late[~np.isfinite(arrival)]
+    if len(wrong):
+        raise LipctrlError(
+            f"The proof contradicts the simulation from {wrong[0].tolist()}.",
+            "This is a fault of lipctrl: please report it with the policy.",
+        )
+
+
+def _domain(model: Model, lower: ArrayLike | None, upper: ArrayLike | None) -> tuple[Array, Array, NDArray[np.bool_]]:
+    if model.dt == 0 or model.n_states != 2:
+        raise LipctrlError(
+            f"Regions by cells need a discrete-time model of two states, given {model.n_states} and dt = {model.dt}.",
+            "Use the sector theorems on the linearised plant.",
+        )
+    low = np.array(model.state_low if lower is None else lower, dtype=np.float64)
+    high = np.array(model.state_high if upper is None else upper, dtype=np.float64)
+    # a period that is a full turn means 2 pi itself, not its double
+    angles = np.abs(model.periods - TWO_PI[0]) < 1e-12
+    low, high = np.where(angles, -np.pi, low), np.where(angles, np.pi, high)
+    if not (low.shape == high.shape == (2,) and np.all(np.isfinite(low) & np.isfinite(high)) and np.all(low < high)):
+        raise LipctrlError(f"A domain needs two finite corners of two numbers, lower < upper, given {low} and {high}.")
+    return low, high, angles
+
+
+def _zoom(
+    proved: CertifiedSet, seed: Ellipsoid, low: Array, high: Array, deadline: float, steps: tuple[int, ...]
+) -> None:
+    """Windows about the equilibrium, each three times as wide as the one before, until the domain's cells see them."""
+    half = 1.5 * np.sqrt(np.diag(np.linalg.inv(seed.P)))
+    while np.any(half < 16.0 * (high - low) / 2**_FIRST / 2) and time.perf_counter() < deadline:
+        half = 2.5 * half
+        window = Grid.around(
+            np.maximum(seed.center - half, low), np.minimum(seed.center + half, high), np.zeros(2, dtype=bool), 5
+        )
+        if np.all(window.width > 0.5 * (high - low)):
+            return
+        share = fill(proved, proved.add_grid(window), steps, _WINDOW_LAST, deadline, enough=0.9)
+        if share == 0.0:
+            return
+
+
+def _volume(grid: Grid, low: Array, high: Array, angles: NDArray[np.bool_]) -> tuple[float, float]:
+    """Certified and whole volume of the domain, the first rounded down."""
+    edges = [grid.low[i] + np.arange(grid.count + 1) * grid.cell[i] for i in range(grid.n)]
+    lengths = [np.diff(np.clip(edge, a, b)) for edge, a, b in zip(edges, low, high, strict=True)]
+    weighted = grid.marked @ lengths[1]
+    whole = float(np.prod(high - low))
+    return min(float(lengths[0] @ weighted) * (1.0 - 1e-9), whole), whole
+
+
+def certified(proved: CertifiedSet, x: Array) -> NDArray[np.bool_]:
+    """Whether states lie in the certified set (floating point at its edges)."""
+    points = x.reshape(-1, x.shape[-1])
+    inside = np.zeros(len(points), dtype=bool)
+    for grid in proved.grids:
+        inside |= grid.covers(grid.ranges(points, points))
+    for ellipsoid in proved.ellipsoids:
+        inside |= np.sum(((points - ellipsoid.center) @ ellipsoid.T.T) ** 2, axis=1) <= ellipsoid.radius**2
+    return inside.reshape(x.shape[:-1])
+
+
+def _steps(core: Ellipsoid, loop: ClosedLoop) -> tuple[int, ...]:
+    """After how many steps images are compared with the certified cells: more for a slow loop."""
+    rho = np.max(np.abs(np.linalg.eigvals(linear_loop(loop, core.center)[0])))
+    return STEPS if rho < 0.97 else SLOW_STEPS

@@ -1,0 +1,85 @@
+"""The search for a large core: shapes from the linearised loop, radius by bisection. It proves nothing itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_discrete_lyapunov
+
+from lipctrl.intervals.interval import Interval
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.core import prove_core
+from lipctrl.proofs.ellipsoid import Ellipsoid
+
+Array = NDArray[np.float64]
+
+
+def find_core(loop: ClosedLoop, center: Array, equilibrium: Interval, splits: int = 16) -> Ellipsoid | None:
+    """The largest proved core over a family of shapes; None if there is none."""
+    best: Ellipsoid | None = None
+    for T in shapes(loop, center):
+        start = 1e-2 if best is None else best.radius * _ratio(best.T, T)
+        core = _largest(loop, Ellipsoid(center, T, start), equilibrium, splits)
+        if core is not None and (best is None or core.volume > best.volume):
+            best = core
+    return best
+
+
+def shapes(loop: ClosedLoop, center: Array) -> list[Array]:
+    """T with T'T = P, P a Lyapunov matrix of the linearised loop for a faster decay and several weights.
+
+    Rotated so that the quadratic form of the linear loop is diagonal in z = T (x - center).
+    """
+    M, gain = linear_loop(loop, center)
+    rho = float(np.max(np.abs(np.linalg.eigvals(M))))
+    if not rho < 1:
+        return []
+    n, size = len(center), max(float(np.linalg.norm(gain)), 1e-12)
+    found = []
+    for share in (0.35, 0.7):
+        gamma = rho + (1 - rho) * share
+        for weight in (1e-3, 3e-2, 1.0):
+            Q = gain.T @ gain / size**2 + weight * np.eye(n)
+            P = solve_discrete_lyapunov(M.T / gamma, Q)
+            found.append(rotated(np.linalg.cholesky(0.5 * (P + P.T)).T, M))
+    return found
+
+
+def linear_loop(loop: ClosedLoop, center: Array) -> tuple[Array, Array]:
+    """The Jacobian of the loop at a state, and du/dx."""
+    model, network = loop.model, loop.network
+    y = model.outputs(center)
+    A, B, C = model.derivatives(center, network(y))
+    gain = network.jacobian(y) @ C
+    return A + B @ gain, gain
+
+
+def rotated(T: Array, M: Array) -> Array:
+    """U'T with U the eigenvectors of J'J, J = T M T^-1: z'J'Jz becomes diagonal."""
+    J = T @ M @ np.linalg.inv(T)
+    _, U = np.linalg.eigh(J.T @ J)
+    return np.asarray(U.T @ T)
+
+
+def _ratio(old: Array, new: Array) -> float:
+    """Radius in the new shape with the same volume."""
+    return float(abs(np.linalg.det(new) / np.linalg.det(old)) ** (1 / len(old)))
+
+
+def _largest(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int) -> Ellipsoid | None:
+    good: Ellipsoid | None = None
+    bad: float | None = None
+    radius = ball.radius
+    for _ in range(16):
+        core = prove_core(loop, Ellipsoid(ball.center, ball.T, radius), equilibrium, splits)
+        if core is not None:
+            good = core
+        else:
+            bad = radius
+        if good is not None and bad is not None:
+            if bad < 1.1 * good.radius:
+                break
+            radius = float(np.sqrt(good.radius * bad))
+        else:
+            radius *= 4.0 if bad is None else 0.25
+    return good

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +100,9 @@ class Gram:
     @cached_property
     def ball(self) -> Ball:
         """The matrix, its midpoint exactly symmetric."""
-        half = _product(self.factor, self.factor, self.sizes)
-        return (half + half.T) * Ball.exact(np.array(0.5 * self.sign))
+        half = _Half(self.sizes)
+        half.add(self, Ball.exact(np.array(0.5)))
+        return half.symmetric_sum()
 
     @property
     def mid(self) -> Array:
@@ -160,40 +162,65 @@ class MatrixInequality:
 
     def evaluate(self, values: Values) -> Ball:
         """The matrix at given numbers, every rounding error enclosed; its midpoint is exactly symmetric."""
-        mid = np.zeros((self.order, self.order))
-        rad = np.zeros((self.order, self.order))
-        total = Ball(mid, rad)
+        half = _Half(self.sizes)
         if self.constant is not None:
-            total = total + _ball(self.constant)
+            half.add(self.constant, Ball.exact(np.array(0.5)))
         for term in self.terms:
             value = np.asarray(values[term.variable], dtype=np.float64)
             if isinstance(term, Multiplier):
-                weights = np.broadcast_to(value, (term.A.rows,))
-                half = _product(term.A.scale_rows(weights), term.B, self.sizes)
-                total = total + (half + half.T)
+                half.add_product(term.A.scale_rows(np.broadcast_to(value, (term.A.rows,))), term.B, 1.0)
             elif isinstance(term, Congruence):
-                half = _product(term.F, term.G.premultiply(Ball.exact(value)), self.sizes)
-                total = total + (half + half.T) * Ball.exact(np.array(term.weight))
+                half.add_product(term.F, term.G.premultiply(Ball.exact(value)), term.weight)
             else:
-                total = total + _ball(term.S) * Ball.exact(value.reshape(()))
-        return total
+                half.add(term.S, Ball.exact(value.reshape(())) * 0.5)
+        return half.symmetric_sum()
 
 
-def _ball(matrix: Ball | Gram) -> Ball:
-    return matrix.ball if isinstance(matrix, Gram) else matrix
+class _Half:
+    """A matrix H by its nonzero blocks; H + H' is the matrix of an inequality."""
 
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.blocks: dict[tuple[int, int], Ball] = {}
 
-def _product(left: Factor, right: Factor, sizes: tuple[int, ...]) -> Ball:
-    """left' right, block by block."""
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    order = int(starts[-1])
-    mid, rad = np.zeros((order, order)), np.zeros((order, order))
-    for i, a in left.blocks.items():
-        for j, b in right.blocks.items():
-            part = transposed_product(a, b)
-            where = np.s_[starts[i] : starts[i + 1], starts[j] : starts[j + 1]]
-            mid[where], rad[where] = part.mid, part.radius
-    return Ball(mid, rad)
+    def add_product(self, left: Factor, right: Factor, weight: float | Ball) -> None:
+        """weight left' right."""
+        for i, a in left.blocks.items():
+            for j, b in right.blocks.items():
+                part = transposed_product(a, b)
+                self._add(i, j, part if isinstance(weight, float) and weight == 1.0 else part * weight)
+
+    def add(self, matrix: Ball | Gram, weight: Ball) -> None:
+        """weight times a symmetric matrix."""
+        if isinstance(matrix, Gram):
+            self.add_product(matrix.factor, matrix.factor, weight * matrix.sign)
+            return
+        for i, rows in enumerate(self._slices()):
+            for j, columns in enumerate(self._slices()):
+                part = matrix[rows, columns]
+                if np.any(part.mid) or part.rad is not None:
+                    self._add(i, j, part * weight)
+
+    def symmetric_sum(self) -> Ball:
+        """H + H', its midpoint exactly symmetric."""
+        order = int(self.starts[-1])
+        mid, rad = np.zeros((order, order)), np.zeros((order, order))
+        slices = self._slices()
+        for i, j in {(min(key), max(key)) for key in self.blocks}:
+            upper, lower = self.blocks.get((i, j)), self.blocks.get((j, i))
+            if upper is None:
+                total = self.blocks[j, i].T
+            else:
+                total = upper if lower is None else upper + lower.T
+            mid[slices[i], slices[j]], rad[slices[i], slices[j]] = total.mid, total.radius
+            mid[slices[j], slices[i]], rad[slices[j], slices[i]] = total.mid.T, total.radius.T
+        return Ball(mid, rad)
+
+    def _slices(self) -> list[slice]:
+        return [slice(a, b) for a, b in pairwise(self.starts)]
+
+    def _add(self, i: int, j: int, part: Ball) -> None:
+        self.blocks[i, j] = self.blocks[i, j] + part if (i, j) in self.blocks else part
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
     """Numbers near `values` at which `lmi` is proved, with `scalar` as small as the others allow, or None.
 
     `scalar` must enter the first inequality as a `Scaled` term with a diagonal matrix. Multipliers below their bound
-    are moved to it; the scalar is inflated by 1e-12 * 4^k until the proof succeeds; where the multipliers themselves do
-    not do, a little of `lmi.start` is mixed in.
+    are moved to it; the scalar is inflated by 1e-12 * 16^k until the proof succeeds; where the multipliers themselves
+    do not do, a little of `lmi.start` is mixed in.
     """
     start = lmi.start
     if start is None:
@@ -31,11 +31,12 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
             suggested = np.nan_to_num(np.asarray(values[variable.name], dtype=np.float64))
             mixed = (1 - share) * suggested + share * np.asarray(start[variable.name])
             trial[variable.name] = mixed if variable.lower is None else np.maximum(mixed, variable.lower)
-        estimate = _least(lmi, trial, scalar)
+        with np.errstate(all="ignore"):
+            estimate = _least(lmi, trial, scalar)
         if estimate is None:
             continue
         least, rounding = estimate
-        inflated = [least * (1 + 1e-12 * 4.0**k) for k in range(18)] + [least + rounding * 4.0**k for k in range(3)]
+        inflated = [least * (1 + 1e-12 * 16.0**k) for k in range(9)] + [least + rounding * 4.0**k for k in range(3)]
         for candidate in inflated:
             trial[scalar] = np.array([candidate])
             if holds(lmi, trial):

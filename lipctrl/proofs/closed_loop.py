@@ -67,7 +67,9 @@ class ClosedLoop:
         own[np.arange(m), :, np.arange(m)] = u.radius.T
         u = AffineForm(u.center, np.concatenate([generators, own]))
         after = self.model.step(x, [u[:, i] for i in range(m)])
-        return tuple(form if isinstance(form, AffineForm) else AffineForm(np.full(shape, form)) for form in after)
+        forms = [form if isinstance(form, AffineForm) else AffineForm(np.full(shape, form)) for form in after]
+        count = len(u.generators)
+        return tuple(form if len(form.generators) == count else _padded(form, count) for form in forms)
 
     def advance(self, x: State, steps: int) -> State:
         """The state after several steps; the first n symbols stay those of x."""
@@ -135,6 +137,12 @@ def _dual(part: Dual | float, count: int, shape: tuple[int, ...]) -> Dual:
     if isinstance(part, Dual):
         return part
     return Dual(Interval(np.full(shape, float(part))), Interval(np.zeros((count, *shape))))
+
+
+def _padded(form: AffineForm, count: int) -> AffineForm:
+    generators = np.zeros((count, *form.shape))
+    generators[: len(form.generators)] = form.generators
+    return AffineForm(form.center, generators, form.radius, form.known)
 
 
 def _collapsed(x: State, n: int) -> State:

@@ -30,6 +30,8 @@ from lipctrl.lmi.solvers.completion import Cliques, Factor
 
 #: relative distance that the returned rho keeps from the boundary
 MARGIN = 1e-12
+#: Lanczos steps for the length of the predictor, which only decides how much to centre
+PREDICTOR_STEPS = 5
 #: steps without an improvement of the gap by a hundredth after which rounding has the last word
 PATIENCE = 6
 #: change of the diagonal of Y, relative to its largest entry, up to which it is repaired
@@ -145,8 +147,8 @@ class _State:
         np.add(X, X.T, out=dY)
         dY *= -0.5
         dY -= Y
-        a1 = min(1.0, factor.step(drho_a, dt_a, 8, 8))
-        a2 = self.cliques.step(dY, 8, 8, 1.0)
+        a1 = min(1.0, factor.step(drho_a, dt_a, PREDICTOR_STEPS, PREDICTOR_STEPS))
+        a2 = self.cliques.step(dY, PREDICTOR_STEPS, PREDICTOR_STEPS, 1.0)
         a_min = min(a1, a2)
         residual = cost - FofY
         change = a1 * (d_a @ FofY) + a2 * (y @ residual - self.supply(dY)) + a1 * a2 * (d_a @ residual)

@@ -15,6 +15,7 @@ Reference: Grone, Johnson, Sa, Wolkowicz, Linear Algebra Appl. 58 (1984).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -33,7 +34,7 @@ def accumulate(out: Array, A: Array, B: Array) -> None:
 def cholesky_in_place(A: Array) -> bool:
     """Lower Cholesky factor of a C-contiguous array over its lower triangle; False if it is not positive definite."""
     _, info = lapack.dpotrf(A.T, lower=0, clean=0, overwrite_a=1)
-    return bool(info == 0) and bool(np.all(np.isfinite(np.diagonal(A))))
+    return bool(info == 0) and isfinite(A.trace())
 
 
 class Mirror:
@@ -124,29 +125,30 @@ class Factor:
 
     def step(self, drho: float, d: Array, steps: int, least: int) -> float:
         """Step to the boundary from M along dM: Lanczos on R^-T U^-1 dM U^-T R^-1, D = R'R block by block."""
-        chain, blocks = self.chain, self.blocks
-        first = blocks[1].start
+        blocks, depth = self.blocks, self.chain.depth
+        R = [chol.T for chol in self.chol]
+        diagonal = np.concatenate([np.full(blocks[0].stop, drho), d])
         weights = [d[part] for part in self.parts]
+        scaled = [(weight * c)[:, None] * W for weight, c, W in zip(weights, self.chain.c, self.chain.W, strict=True)]
 
         def congruence(v: Array) -> Array:
-            x = np.empty_like(v)
-            for k, b in enumerate(blocks):
-                x[b] = blas.dtrsv(self.chol[k].T, v[b], lower=0)
-                if k:
-                    x[b] += self.J[k - 1] @ x[blocks[k - 1]]
-            y = np.empty_like(v)
-            y[blocks[0]] = drho * x[blocks[0]]
-            y[first:] = d * x[first:]
-            for k, (W, c, weight) in enumerate(zip(chain.W, chain.c, weights, strict=True), start=1):
-                Wx = W @ x[blocks[k - 1]]
-                dc = weight * c
-                y[blocks[k]] -= dc * Wx
-                y[blocks[k - 1]] += W.T @ ((dc * c - weight) * Wx - dc * x[blocks[k]])
-            for k in range(len(blocks) - 1, -1, -1):
+            x = [blas.dtrsv(R[0], v[blocks[0]], lower=0)]
+            for k in range(1, depth + 1):
+                x.append(blas.dtrsv(R[k], v[blocks[k]], lower=0))
+                x[k] += self.J[k - 1] @ x[k - 1]
+            y = np.concatenate(x)
+            y *= diagonal
+            for k in range(1, depth + 1):
+                y[blocks[k]] -= scaled[k - 1] @ x[k - 1]
+                y[blocks[k - 1]] -= x[k] @ scaled[k - 1]
+                if not self.plain[k - 1]:
+                    W, c = self.chain.W[k - 1], self.chain.c[k - 1]
+                    y[blocks[k - 1]] += ((c**2 - 1) * weights[k - 1] * (W @ x[k - 1])) @ W
+            for k in range(depth, -1, -1):
                 b = blocks[k]
                 if k:
-                    y[blocks[k - 1]] += self.J[k - 1].T @ y[b]
-                y[b] = blas.dtrsv(self.chol[k].T, y[b], lower=0, trans=1)
+                    y[blocks[k - 1]] += y[b] @ self.J[k - 1]
+                y[b] = blas.dtrsv(R[k], y[b], lower=0, trans=1)
             return y
 
         return step_by_lanczos(congruence, blocks[-1].stop, steps, least=least)

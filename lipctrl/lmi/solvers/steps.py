@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,17 +42,16 @@ def step_by_lanczos(
     steps = min(steps, order)
     least = min(least, steps)
     basis = np.empty((steps, order))
-    start = np.random.default_rng(0).standard_normal(order)
-    basis[0] = start / np.linalg.norm(start)
+    basis[0] = _start(order)
     tridiagonal = np.zeros((steps, steps))
     smallest = 0.0
     for count in range(1, steps + 1):
         w = apply(basis[count - 1])
         tridiagonal[count - 1, count - 1] = basis[count - 1] @ w
         Q = basis[:count]
-        w = w - Q.T @ (Q @ w)
-        w -= Q.T @ (Q @ w)
-        norm = float(np.linalg.norm(w))
+        w = w - (Q @ w) @ Q
+        w -= (Q @ w) @ Q
+        norm = float(np.sqrt(w @ w))
         ended = count == steps or not norm > 1e-14
         if ended or (count >= least and (count - least) % 3 == 0):
             theta, vectors = np.linalg.eigh(tridiagonal[:count, :count])
@@ -62,6 +62,12 @@ def step_by_lanczos(
         tridiagonal[count - 1, count] = tridiagonal[count, count - 1] = norm
         basis[count] = w / norm
     return step_of(smallest)
+
+
+@lru_cache(maxsize=64)
+def _start(order: int) -> Array:
+    start = np.random.default_rng(0).standard_normal(order)
+    return start / np.linalg.norm(start)
 
 
 def step_of(smallest: float) -> float:

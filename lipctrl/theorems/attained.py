@@ -11,9 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.networks.enclosure import InputSet, evaluate
-from lipctrl.networks.network import Affine, Network
+from lipctrl.networks.network import Affine, Elementwise, Network
 
 Array = NDArray[np.float64]
+
+
+LARGEST_BATCH = 2**22
+"""Entries of the Jacobians that are formed at once."""
+LARGEST_SEARCH = 2**26
+"""Entries of the Jacobians of one round; fewer points are tried in wider networks, but at least 32."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,11 @@ def attained_slope(network: Network, inputs: InputSet | None = None, *, samples:
     inputs : InputSet, optional
         Only its centre and box are used.
     samples, rounds : int
-        Random points, and rounds of local improvement. The seed is fixed.
+        Random points (at most; fewer in very wide networks), and rounds of local improvement. The seed is fixed.
     """
     rng = np.random.default_rng(0)
     n = network.n_in
+    samples = min(samples, max(32, LARGEST_SEARCH // _jacobian_entries(network)))
     if inputs is None:
         first = next((layer for layer in network.layers if isinstance(layer, Affine)), Affine(np.eye(n)))
         center = np.linalg.lstsq(first.W, -first.b, rcond=None)[0]
@@ -75,6 +82,17 @@ def _slope(network: Network, x: Array, y: Array) -> float:
 
 def _steepest(network: Network, points: Array) -> tuple[Array, Array]:
     """Largest singular value and right singular vector of the Jacobian at each point."""
+    at_once = max(1, LARGEST_BATCH // _jacobian_entries(network))
+    parts = [_steepest_of(network, points[k : k + at_once]) for k in range(0, len(points), at_once)]
+    return np.concatenate([gain for gain, _ in parts]), np.concatenate([direction for _, direction in parts])
+
+
+def _jacobian_entries(network: Network) -> int:
+    widest = max((layer.n for layer in network.layers if isinstance(layer, Elementwise)), default=1)
+    return max(widest, network.n_out) * network.n_in
+
+
+def _steepest_of(network: Network, points: Array) -> tuple[Array, Array]:
     J = np.broadcast_to(np.eye(network.n_in), (len(points), network.n_in, network.n_in))
     x = points
     for layer in network.layers:

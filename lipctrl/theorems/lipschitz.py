@@ -37,6 +37,8 @@ from lipctrl.theorems.spectral import product_bound
 METHODS = ("auto", "product", "layer", "neuron", "local")
 #: above this many signals "auto" takes LipSDP-Layer's place by the product of norms
 LARGEST_SDP = 1600
+#: except for one hidden layer of any width, with at most this many inputs and outputs
+LARGEST_SIDES = 64
 
 
 @runtime_checkable
@@ -145,7 +147,8 @@ def lipschitz(
     policy : Network or object with a `network`
     method : {"auto", "product", "layer", "neuron", "local"}
         "neuron" is LipSDP-Neuron, "layer" LipSDP-Layer, "product" the product of spectral norms and slopes; "local"
-        is "neuron" and insists on a region; "auto" is "neuron" up to 1600 signals, beyond that "product".
+        is "neuron" and insists on a region; "auto" is "neuron" up to 1600 signals, or for one hidden layer of any
+        width with at most 64 inputs and outputs together, otherwise "product".
     region : (low, high), optional
         Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two
         points of it.
@@ -183,7 +186,7 @@ def lipschitz(
         region=words,
     )
     if method == "auto":
-        method = "neuron" if network.n_in + network.n_neurons <= LARGEST_SDP else "product"
+        method = "neuron" if _affordable(network) else "product"
     if method == "product":
         return replace(simple, seconds=time.perf_counter() - began)
     statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
@@ -208,3 +211,9 @@ def lipschitz(
         seconds=time.perf_counter() - began,
         certificate=certificate,
     )
+
+
+def _affordable(network: Network) -> bool:
+    hidden = [layer for layer in network.alternating()[1] if layer.kind != "identity"]
+    one_wide_layer = len(hidden) == 1 and network.n_in + network.n_out <= LARGEST_SIDES
+    return one_wide_layer or network.n_in + network.n_neurons <= LARGEST_SDP

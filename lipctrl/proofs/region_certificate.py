@@ -1,0 +1,129 @@
+"""The certificate of a region of attraction proved by cells: everything that a proof without search needs.
+
+The format is described in FORMAT-cells.md; check_cells.py reads it.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipctrl.errors import CertificateError
+from lipctrl.intervals.interval import Interval
+from lipctrl.plants.model import Model
+from lipctrl.plants.program import record_model
+from lipctrl.proofs.cells import CertifiedSet
+from lipctrl.proofs.certificate import hex_array, network_block
+from lipctrl.proofs.ellipsoid import Ellipsoid
+
+THEOREM = "region_of_attraction"
+_MAX_INDEX = 2**32
+
+
+def region_certificate(
+    cells: CertifiedSet,
+    equilibrium: Interval,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    volume: float,
+    *,
+    policy_sha256: str | None = None,
+    information: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The certificate of a certified set.
+
+    Parameters
+    ----------
+    cells : CertifiedSet
+        Its first ellipsoid is the core, the others are a chain; its last grid is that of the domain.
+    equilibrium : Interval, shape (n,)
+        Contains exactly one equilibrium.
+    lower, upper : array_like, shape (n,)
+        The domain.
+    volume : float
+        Of the certified cells of the last grid in the domain, rounded down.
+    policy_sha256 : str, optional
+        Of the policy's file.
+    information : mapping, optional
+        Anything, ignored by checkers.
+
+    Raises
+    ------
+    CertificateError
+        If there is no core or no grid, or the set was proved for errors of the action.
+    PlantError
+        If the model's equations cannot be written as a program.
+    """
+    if not cells.ellipsoids or not cells.grids:
+        raise CertificateError("A region needs a core and a grid of cells.", "Search with more time.")
+    if cells.loop.action_error:
+        raise CertificateError("The format has no regions for errors of the action.", "Prove it without.")
+    network = cells.loop.network
+    core, *chain = cells.ellipsoids
+    return {
+        "theorem": THEOREM,
+        "network": network_block(network),
+        "network_sha256": network.sha256,
+        "policy_sha256": policy_sha256,
+        "model": model_block(cells.loop.model),
+        "equilibrium": {"lower": hex_array(equilibrium.lo), "upper": hex_array(equilibrium.hi)},
+        "core": _ellipsoid(core),
+        "ellipsoids": [{**_ellipsoid(e), "steps": int(getattr(e, "steps", 1))} for e in chain],
+        "grids": [
+            {"low": hex_array(grid.low), "width": hex_array(grid.width), "angles": grid.angles.tolist()}
+            for grid in cells.grids
+        ],
+        "records": [[record.grid, record.level, record.steps, len(record.index)] for record in cells.records],
+        "cells": _packed([_sorted_places(record.index, record.level) for record in cells.records]),
+        "domain": {
+            "grid": len(cells.grids) - 1,
+            "lower": hex_array(lower),
+            "upper": hex_array(upper),
+            "volume": hex_array(volume),
+        },
+        "claim": "Every trajectory from the certified set converges to the equilibrium, modulo full turns of angles.",
+        "assumptions": ["exact model", "real arithmetic", "deterministic action"],
+        "information": dict(information or {}),
+    }
+
+
+def model_block(model: Model) -> dict[str, Any]:
+    """Name, time step and the programs of the equations."""
+    step, observe = record_model(model)
+    return {
+        "name": str(getattr(model, "name", type(model).__name__)),
+        "dt": hex_array(model.dt),
+        "step": step.to_dict(),
+        "observe": observe.to_dict(),
+    }
+
+
+def _ellipsoid(ellipsoid: Ellipsoid) -> dict[str, Any]:
+    return {
+        "center": hex_array(ellipsoid.center),
+        "T": hex_array(ellipsoid.T),
+        "radius": hex_array(ellipsoid.radius),
+    }
+
+
+def _sorted_places(index: NDArray[np.int64], level: int) -> NDArray[np.int64]:
+    """Numbers of cells, the last axis counting fastest, ascending."""
+    if 2 ** (level * index.shape[1]) > _MAX_INDEX:
+        raise CertificateError(f"A grid of level {level} in {index.shape[1]} dimensions has too many cells.")
+    places = np.zeros(len(index), dtype=np.int64)
+    for column in index.T:
+        places = (places << level) + column
+    return np.sort(places)
+
+
+def _packed(parts: list[NDArray[np.int64]]) -> str:
+    """Differences of the numbers, four bytes each, lowest bytes first, by zlib and base64."""
+    differences = [np.diff(part, prepend=0) for part in parts]
+    joined = np.concatenate(differences) if differences else np.zeros(0, dtype=np.int64)
+    planes = joined.astype("<u4").view(np.uint8).reshape(-1, 4).T
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(planes).tobytes(), 9)).decode("ascii")

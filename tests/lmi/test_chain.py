@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI
 from lipctrl.lmi.solvers import barrier, chain, solve
+from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_method import _State, minimise
 from lipctrl.lmi.solvers.chain_newton import Products
-from lipctrl.lmi.solvers.completion import Cliques, Factor
+from lipctrl.lmi.solvers.completion import Cliques
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.presolve import presolve
 from lipctrl.lmi.solvers.solution import Solution
@@ -111,7 +112,12 @@ def test_known_optima(sizes):
 
 @pytest.mark.parametrize(
     ("sizes", "kinds", "shared"),
-    [((3, 5, 6, 2), ("relu",), False), ((2, 4, 3, 5, 2), MIXED, False), ((3, 4, 3, 2), MIXED, True)],
+    [
+        ((3, 5, 6, 2), ("relu",), False),
+        ((2, 4, 3, 5, 2), MIXED, False),
+        ((2, 4, 9, 2), MIXED, False),
+        ((3, 4, 3, 2), MIXED, True),
+    ],
 )
 def test_products_are_those_of_the_raw_matrices(sizes, kinds, shared):
     """dM, its adjoint, the Schur complement, M^-1 and the second-order term, from dense matrices A_j."""

@@ -24,9 +24,10 @@ from scipy.linalg import LinAlgError
 
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array
+from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_newton import Products, Schur
-from lipctrl.lmi.solvers.completion import Cliques, Factor
+from lipctrl.lmi.solvers.completion import Cliques
 
 #: relative distance that the returned rho keeps from the boundary
 MARGIN = 1e-12

@@ -17,7 +17,7 @@ from scipy.linalg import LinAlgError, blas, lapack
 
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_form import Chain, block_slices
-from lipctrl.lmi.solvers.completion import accumulate
+from lipctrl.lmi.solvers.kernels import accumulate
 
 #: elements of the pieces in which Hadamard products are formed, so that they stay in the cache
 PIECE = 1 << 14

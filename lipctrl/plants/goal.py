@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +34,9 @@ class Goal:
     periods : array_like, shape (n,), optional
         Period of each state that is an angle, 0 for the others (the default for all).
     words : str
-        The set in words, for reports.
+        The set in words, for reports; by default made from the numbers.
+    names : sequence of str, optional
+        Names of the states, for those words.
 
     Raises
     ------
@@ -47,7 +50,12 @@ class Goal:
     words: str
 
     def __init__(
-        self, target: ArrayLike, tolerance: ArrayLike, periods: ArrayLike | None = None, words: str = ""
+        self,
+        target: ArrayLike,
+        tolerance: ArrayLike,
+        periods: ArrayLike | None = None,
+        words: str = "",
+        names: Sequence[str] = (),
     ) -> None:
         centre = np.array(target, dtype=np.float64, ndmin=1)
         if centre.ndim != 1 or not np.all(np.isfinite(centre)):
@@ -64,12 +72,15 @@ class Goal:
         for name, value in (("target", centre), ("tolerance", width), ("periods", period)):
             value.setflags(write=False)
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "words", words or self._describe())
+        object.__setattr__(self, "words", words or self._describe(names))
 
-    def _describe(self) -> str:
+    def _describe(self, names: Sequence[str]) -> str:
+        called = names if len(names) == self.target.size else [f"x[{i}]" for i in range(self.target.size)]
         parts = [
-            f"|x{i} - {c:g}| <= {w:g}" + (f" modulo {p:.6g}" if p else "")
-            for i, (c, w, p) in enumerate(zip(self.target, self.tolerance, self.periods, strict=True))
+            (f"|{name} - {c:g}|" if c > 0 else f"|{name} + {-c:g}|" if c < 0 else f"|{name}|")
+            + f" <= {w:g}"
+            + (f" modulo {p:.6g}" if p else "")
+            for name, c, w, p in zip(called, self.target, self.tolerance, self.periods, strict=True)
             if np.isfinite(w)
         ]
         return ", ".join(parts) or "all states"

@@ -180,7 +180,7 @@ def checked_dt(dt: Any) -> float:
         raise PlantError(f"The sampling time of the plant is unspecified (dt = {dt}).", DT_ADVICE)
     try:
         value = float(dt)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PlantError(f"The sampling time dt = {dt!r} is not a number.", DT_ADVICE) from error
     if not (np.isfinite(value) and value >= 0):
         raise PlantError(f"The sampling time dt = {value} is not a finite number >= 0.", DT_ADVICE)
@@ -192,7 +192,7 @@ def _array(value: ArrayLike, ndim: int, name: str) -> Array:
         if np.iscomplexobj(value):
             raise TypeError("complex numbers")
         array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PlantError(f"{name} is not an array of real numbers: {error}.", f"Give {name} as numbers.") from error
     if ndim == 2 and array.ndim == 0:
         array = array.reshape(1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ def _read_mat(path: Path) -> dict[str, Any]:
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
+    if not zipfile.is_zipfile(path):
+        raise PlantError(
+            f"{path.name} could not be read: it is no .npz archive.",
+            "Write it with numpy.savez(path, A=A, B=B, C=C, dt=dt).",
+        )
     with np.load(path, allow_pickle=False) as archive:
         return _from_arrays({key: archive[key] for key in archive.files})
 

@@ -149,4 +149,6 @@ def _goal(
         )
     centre = target if target is not None or own is None else own.target
     width = tolerance if tolerance is not None else (TOLERANCE if own is None else own.tolerance)
-    return Goal(np.asarray(centre), width, None if dynamics is None else dynamics.periods)
+    if dynamics is None:
+        return Goal(np.asarray(centre), width)
+    return Goal(np.asarray(centre), width, dynamics.periods, names=dynamics.state_names)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, selector
 from lipctrl.plants.loop import Loop
 from lipctrl.proofs.certificate import network_block, plant_block
@@ -180,21 +181,30 @@ def with_certificate_head(certificate: dict[str, Any], policy: dict[str, Any]) -
     return {"policy_sha256": policy.get("sha256"), **certificate}
 
 
-def _timed(row: Row) -> Row:
+def _timed(name: str, scope: str, row: Row) -> Row:
     def run(loop: Loop, seconds: float) -> TheoremResult:
         began = time.perf_counter()
-        return replace(row(loop, seconds), seconds=time.perf_counter() - began)
+        try:
+            with np.errstate(all="ignore"):  # NaN and infinity are no news: no proof accepts them
+                result = row(loop, seconds)
+        except (SolverError, np.linalg.LinAlgError) as error:
+            words = error.message if isinstance(error, SolverError) else f"{error}."
+            result = _inconclusive(name, scope, f"the search broke down numerically: {words}")
+        return replace(result, seconds=time.perf_counter() - began)
 
     return run
 
 
 #: every stability theorem in the order of the report: the row, its scope, and its share of the time limit
 ROWS: dict[str, tuple[Row, str, float]] = {
-    INSTABILITY: (_timed(equilibrium_stability), "instability", 0.0),
-    GLOBAL_SMALL_GAIN: (_timed(global_small_gain), "global", 0.0),
-    GLOBAL_LYAPUNOV: (_timed(global_lyapunov), "global", 0.0),
-    LOCAL_SMALL_GAIN: (_timed(local_small_gain), "local", 0.15),
-    LOCAL_LYAPUNOV: (_timed(local_lyapunov), "local", 0.4),
+    name: (_timed(name, "local" if scope == "instability" else scope, row), scope, share)
+    for name, row, scope, share in (
+        (INSTABILITY, equilibrium_stability, "instability", 0.0),
+        (GLOBAL_SMALL_GAIN, global_small_gain, "global", 0.0),
+        (GLOBAL_LYAPUNOV, global_lyapunov, "global", 0.0),
+        (LOCAL_SMALL_GAIN, local_small_gain, "local", 0.15),
+        (LOCAL_LYAPUNOV, local_lyapunov, "local", 0.4),
+    )
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lipctrl.errors import SolverError
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Array, Congruence, Factor, MatrixInequality, Scaled, Variable, gram, selector
 from lipctrl.lmi.solvers import solve
@@ -115,7 +116,10 @@ def _plant_part(
     plant: Plant, shift: Array | None, weight_u: Array | None, weight_y: Array | None
 ) -> tuple[hinf.Statement, dict[str, Array]] | None:
     statement = hinf.state(plant, shift, weight_u, weight_y)
-    outcome = hinf.prove(statement)
+    try:
+        outcome = hinf.prove(statement)
+    except SolverError:  # a plant so close to the stability limit that floating point finds no strictly feasible start
+        return None
     return None if outcome is None else (statement, outcome[0])
 
 

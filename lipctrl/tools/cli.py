@@ -143,6 +143,9 @@ def certify(
     tolerance: Annotated[
         str | None, typer.Option("--tolerance", metavar="W", help="Half widths of the goal set about the target.")
     ] = None,
+    dt: Annotated[
+        float | None, typer.Option("--dt", metavar="SECONDS", help="Seconds per step, if the environment has no dt.")
+    ] = None,
     solver: SolverChoice = Solver.barrier,
     time_limit: Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds for the search, about.")] = 60.0,
     vecnormalize: Statistics = None,
@@ -161,7 +164,7 @@ def certify(
         say("loading the policy")
         loaded = _load(policy, vecnormalize, no_normalize, Output.action)
         given = env if plant is None else plant_from_file(plant)
-        report = lipctrl.certify(loaded, given, **goal, solver=solver.value, time_limit=time_limit, progress=say)
+        report = lipctrl.certify(loaded, given, **goal, dt=dt, solver=solver.value, time_limit=time_limit, progress=say)
         say("writing certificates and picture")
         content, files = write_report(report, folder)
     if json:

@@ -99,6 +99,7 @@ _OPTIONS = (
     (r"\bnormalize=False", "--no-normalize"),
     (r"\bregion=\([^)]*\)", "--region LOW HIGH"),
     (r"\btarget=\[[^\]]*\]", "--target X"),
+    (r"\bdt= in seconds \(dt=1", "--dt SECONDS (--dt 1"),
     (r"\b(output|method|solver)=['\"](\w+)['\"]", r"--\1 \2"),
 )
 

@@ -12,7 +12,7 @@ import pytest
 from lipctrl.errors import LoadError, MissingNormalizerError, UnsupportedPolicyError
 from lipctrl.networks.loading.policy import load_policy
 from lipctrl.networks.loading.zoo_run import parse_yaml, read_zoo_run
-from tests.loading.loading_files import PPO, box, random_state, sb3_zip, serialized, vecnormalize
+from tests.loading.loading_files import PPO, SAC, box, random_state, sb3_zip, serialized, vecnormalize
 
 OBSERVATION = box([-1, -1, -8], [1, 1, 8])
 ACTION = box([-2], [2])
@@ -95,6 +95,35 @@ def test_an_observation_outside_its_space_betrays_the_normaliser(tmp_path):
     with pytest.raises(MissingNormalizerError, match="outside its observation space"):
         load_policy(tmp_path)
     assert load_policy(tmp_path, normalize=False).normalization == "left out on request"
+
+
+def test_an_on_policy_agent_that_kept_an_original_observation_was_normalised(tmp_path, statistics):
+    """Only behind VecNormalize do these algorithms keep one; SAC keeps one always."""
+    original = serialized(pickle.dumps(np.array([[0.8, 0, 0]], np.float32)))
+    state = random_state(PPO, [3, 4, 1], np.random.default_rng(1))
+    (tmp_path / "agent.zip").write_bytes(sb3_zip(PPO, state, OBSERVATION, ACTION, _last_original_obs=original))
+    with pytest.raises(MissingNormalizerError, match="from before VecNormalize"):
+        load_policy(tmp_path)
+    assert load_policy(tmp_path, normalize=False).normalization == "left out on request"
+    (tmp_path / "config.yml").write_text(config(normalize="false"))
+    assert load_policy(tmp_path).normalization == "not needed"
+    (tmp_path / "vecnormalize.pkl").write_bytes(statistics)
+    assert load_policy(tmp_path).normalization == "applied"
+    state = random_state(SAC, [3, 4, 1], np.random.default_rng(1))
+    (tmp_path / "sac.zip").write_bytes(sb3_zip(SAC, state, OBSERVATION, ACTION, _last_original_obs=original))
+    assert load_policy(tmp_path / "sac.zip", normalize=None).normalization == "applied"
+    (tmp_path / "vecnormalize.pkl").unlink()
+    (tmp_path / "config.yml").unlink()
+    assert load_policy(tmp_path / "sac.zip").normalization == "unknown"
+
+
+def test_arrays_beside_a_zip_are_no_second_model(tmp_path, content):
+    (tmp_path / "ppo.zip").write_bytes(content)
+    np.savez(tmp_path / "evaluations.npz", timesteps=np.arange(3))
+    assert load_policy(tmp_path).path.name == "ppo.zip"
+    (tmp_path / "sac.zip").write_bytes(content)
+    with pytest.raises(LoadError, match="several models"):
+        load_policy(tmp_path)
 
 
 @pytest.mark.parametrize("inner", ["", "Pendulum-v1"])

@@ -72,6 +72,12 @@ def test_wrong_statistics(content):
     assert caught.value.message
 
 
+@pytest.mark.parametrize("content", [b"hello", b""])
+def test_a_damaged_file_is_named(content):
+    with pytest.raises(LoadError, match=r"^vecnormalize\.pkl: This is not a readable pickle"):
+        parse_vecnormalize(content, "vecnormalize.pkl")
+
+
 @pytest.mark.filterwarnings("error")
 def test_signalling_nan():
     space = pickle.dumps(SPACE, 3).replace(np.float32(8).tobytes(), bytes.fromhex("0100a07f"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lipctrl.errors import SolverError
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.plant import Plant
@@ -180,3 +181,28 @@ def test_no_refutation_at_a_kink():
 def test_ellipsoid_volume():
     assert lyapunov.ellipsoid_volume(np.diag([0.25, 1 / 9])) == pytest.approx(np.pi * 6)
     assert lyapunov.ellipsoid_volume(np.eye(3), 4.0) == pytest.approx(4 / 3 * np.pi * 8)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plant_on_the_stability_limit_is_inconclusive_not_an_error():
+    """The pendulum hanging down without friction: its eigenvalues have modulus 1 up to rounding."""
+    w, h = 15.0, 0.05
+    for target in (3.06, 3.08, 3.1, 3.13, np.pi):
+        stiffness = w * np.cos(target)
+        A = [[1 + stiffness * h * h, h], [stiffness * h, 1]]
+        loop = at_rest(A, [[0.0075], [0.15]], np.eye(2), linear_feedback([[0.0, 0.0]]), h)
+        for row, _, seconds in ROWS.values():
+            assert row(loop, seconds).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_search_that_breaks_down_is_a_row_with_its_reason(monkeypatch):
+    def breaks(*arguments, **keywords):
+        raise SolverError("The start is not strictly feasible.")
+
+    monkeypatch.setattr("lipctrl.theorems.rows.find_global", breaks)
+    row = ROWS["Lyapunov (global)"][0](unstable_saturated_loop(), 1.0)
+    assert row.verdict is Verdict.INCONCLUSIVE
+    assert "not strictly feasible" in row.reason
+    monkeypatch.setattr("lipctrl.theorems.hinf.solve", breaks)
+    row = ROWS["small gain (global)"][0](at_rest([[0.5]], [[1]], [[1]], linear_feedback([[0.4]]), 0.1), 1.0)
+    assert "not proved stable" in row.reason

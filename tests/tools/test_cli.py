@@ -254,11 +254,11 @@ def test_arguments_reach_the_pipeline(
 
     replace_certify(monkeypatch, certify)
     monkeypatch.setattr(files, "write_certificate", lambda content, path: path.write_text("x"))
-    options = ("--target", "-0.5,1e-3", "--tolerance", "0.1", "--solver", "scs", "--time-limit", "7", "-o", out)
-    assert Answer("certify", network, "--plant", plant(0.5), *options).code == 0
+    options = ("--target", "-0.5,1e-3", "--tolerance", "0.1", "--solver", "scs", "--time-limit", "7", "--dt", ".5")
+    assert Answer("certify", network, "--plant", plant(0.5), *options, "-o", out).code == 0
     assert seen["target"] == [-0.5, 1e-3]
     assert seen["tolerance"] == [0.1]
-    assert (seen["solver"], seen["time_limit"]) == ("scs", 7.0)
+    assert (seen["solver"], seen["time_limit"], seen["dt"]) == ("scs", 7.0, 0.5)
     assert seen["given"].A.tolist() == [[0.5]]
     assert seen["policy"].network.n_in == 1
 
@@ -336,6 +336,7 @@ def test_wrong_input_is_a_typed_error(
     [
         ("Give vecnormalize=<file>, or normalize=False.", "Give --vecnormalize FILE, or --no-normalize."),
         ("Load with output='logits'.", "Load with --output logits."),
+        ("Pass dt= in seconds (dt=1 to count steps).", "Pass --dt SECONDS (--dt 1 to count steps)."),
         ("Give region=(low, high) here, or target=[...].", "Give --region LOW HIGH here, or --target X."),
     ],
 )

@@ -207,17 +207,21 @@ def _find_normalizer(
             sources.card.check(path, content)
         normalizer = parse_vecnormalize(content, path.name)
         return (normalizer, APPLIED) if normalizer.norm_obs else (None, NOT_NEEDED)
-    if normalize or sources.run.normalized or agent.outside_its_space:
+    recorded = agent.through_vecnormalize and sources.run.normalized is not False
+    if normalize or sources.run.normalized or agent.outside_its_space or recorded:
         reason = (
             "you asked for normalize=True"
             if normalize
             else "its config.yml says so"
             if sources.run.normalized
             else "the last observation it saw lies outside its observation space"
+            if agent.outside_its_space
+            else "its file holds an observation from before VecNormalize"
         )
         raise MissingNormalizerError(
             f"The agent in {sources.model.name} takes normalised observations ({reason}), but there are no statistics.",
-            "Give vecnormalize=<file that VecNormalize.save wrote>, or normalize=False to look at the bare network.",
+            "Give vecnormalize=<file that VecNormalize.save wrote>, or normalize=False to look at the bare network "
+            "(which is the deployed map if VecNormalize scaled rewards only).",
         )
     return None, NOT_NEEDED if sources.run.normalized is False or sources.card is not None else UNKNOWN
 

@@ -53,6 +53,8 @@ class Agent:
     actor : Actor
     last_observation : ndarray or None
         The last observation that training saw, as the policy saw it.
+    through_vecnormalize : bool
+        Whether the file shows that training went through VecNormalize. False decides nothing.
     """
 
     algorithm: str
@@ -63,6 +65,7 @@ class Agent:
     action_space: Space
     actor: Actor
     last_observation: Any
+    through_vecnormalize: bool
 
     @property
     def outside_its_space(self) -> bool:
@@ -136,7 +139,10 @@ def read_agent(content: bytes, what: str) -> Agent:
     if "_stable_baselines3_version" in archive.names:
         version = printable(archive.read("_stable_baselines3_version")[:40].decode("ascii", "replace").strip())
     last = _last_observation(data, observation_space, what)
-    return Agent(_algorithm(policy, data), version, policy, use_sde, observation_space, action_space, actor, last)
+    algorithm = _algorithm(policy, data)
+    # these keep the observation before normalisation only if there is one; off-policy algorithms always keep it
+    normalised = algorithm in ("PPO", "A2C", "TRPO", "ARS") and data.get("_last_original_obs") is not None
+    return Agent(algorithm, version, policy, use_sde, observation_space, action_space, actor, last, normalised)
 
 
 def _read_json(content: bytes, what: str) -> dict[str, Any]:

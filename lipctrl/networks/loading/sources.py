@@ -79,11 +79,12 @@ def _in_folder(folder: Path) -> Sources:
 
 
 def _choose(folder: Path, models: list[Path], run: ZooRun) -> Path:
-    """The only model; else the finished one of an RL Zoo run, named like its environment; else best_model.zip."""
+    """The only model or zip; else the finished one of an RL Zoo run, named like its environment; else best_model."""
     if not models:
         raise LoadError(f"{folder} holds no zip.", "Give a zip of Stable-Baselines3, or the folder that holds one.")
-    if len(models) == 1:
-        return models[0]
+    zips = [entry for entry in models if entry.suffix == ".zip"]
+    if len(models) == 1 or len(zips) == 1:  # an .npz beside a zip is rather data, such as evaluations.npz
+        return (zips or models)[0]
     by_name = {entry.name: entry for entry in models}
     for name in (run.environment, re.sub(r"_\d+$", "", folder.name), "best_model"):
         if name is not None and f"{name}.zip" in by_name:

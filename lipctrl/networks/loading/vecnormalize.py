@@ -80,7 +80,10 @@ def read_vecnormalize(path: str | Path) -> Normalizer:
 @np.errstate(all="ignore")  # signalling NaN and overflow: what is not finite is refused by name
 def parse_vecnormalize(content: bytes, what: str) -> Normalizer:
     """Read the bytes of a VecNormalize pickle; `what` is how errors name it."""
-    value = read_pickle(content)
+    try:
+        value = read_pickle(content)
+    except LoadError as error:
+        raise LoadError(f"{what}: {error.message}", error.advice) from error
     state = value.state if isinstance(value, Record) else None
     if not isinstance(value, Record) or not value.calls(_CLASS) or not isinstance(state, dict):
         raise LoadError(

@@ -31,6 +31,8 @@ from lipctrl.networks.network import Affine, Network
 Array = NDArray[np.float64]
 
 _GROW, _TINY = 1.0 + 2.0**-36, 2.0**-960
+_CHUNK = 1024
+"""Cells at a time, so that the data of a layer stays in the cache."""
 _NARROW = 4
 """An affine map to at most so many channels is substituted backward."""
 
@@ -87,6 +89,17 @@ class AffineEnclosure:
             raise NetworkError(
                 f"The policy takes cells of {self.network.n_in} observations, given forms of shape {y.shape}."
             )
+        parts = [slice(start, start + _CHUNK) for start in range(0, y.shape[0], _CHUNK)]
+        if len(parts) < 2:
+            return self._enclose(y, around)
+        forms = [self._enclose(y[part], None if around is None else around[part]) for part in parts]
+        return AffineForm(
+            np.concatenate([form.center for form in forms]),
+            np.concatenate([form.generators for form in forms], axis=1),
+            np.concatenate([form.radius for form in forms]),
+        )
+
+    def _enclose(self, y: AffineForm, around: AffineForm | None) -> AffineForm:
         form, source, passed = y if around is None else around, y, list[_Line | _Map]()
         narrowed = False
         with np.errstate(all="ignore"):

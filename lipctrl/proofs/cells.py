@@ -131,7 +131,10 @@ class CertifiedSet:
         """Whether boxes lie in an ellipsoid, or in the marked cells of another grid."""
         found = np.zeros(len(lower), dtype=bool)
         for ellipsoid in self.ellipsoids:
-            found |= ellipsoid.contains_boxes(lower, upper)
+            half = ellipsoid.half_widths
+            near = np.all((lower >= ellipsoid.center - half) & (upper <= ellipsoid.center + half), axis=1)
+            near = np.nonzero(near & ~found)[0]
+            found[near] = ellipsoid.contains_boxes(lower[near], upper[near])
         for other, grid in enumerate(self.grids):
             left = np.nonzero(~found)[0]
             if other != place and len(left):

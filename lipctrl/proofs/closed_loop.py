@@ -74,7 +74,7 @@ class ClosedLoop:
     def advance(self, x: State, steps: int) -> State:
         """The state after several steps; the first n symbols stay those of x."""
         for count in range(steps):
-            x = self.step(x if count == 0 else _collapsed(x, self.n), _oriented(x) if count else None)
+            x = self.step(_collapsed(x, self.n), _oriented(x)) if count else self.step(x)
         return x
 
     def flight(self, lower: Array, upper: Array) -> Generator[tuple[Array, Array], NDArray[np.bool_] | None, None]:
@@ -83,14 +83,14 @@ class ClosedLoop:
         Yields lower and upper, infinite where nothing is known; angles are not wrapped. Sending a mask of cells drops
         the others.
         """
-        x, first = box_forms(lower, upper), True
+        x, around = box_forms(lower, upper), None
         while True:
-            x, first = self.step(x, None if first else _oriented(x)), False
+            x = self.step(x, around)
             ranges = [form.range() for form in x]
             kept = yield np.stack([r.lo for r in ranges], axis=-1), np.stack([r.hi for r in ranges], axis=-1)
             if kept is not None:
                 x = tuple(form[kept] for form in x)
-            x = _collapsed(x, self.n)
+            x, around = _collapsed(x, self.n), _oriented(x)
 
     def derivatives(self, x: State, seeds: Array) -> tuple[Interval, Interval, Array, Array]:
         """Derivatives over each cell (Clarke's, at kinks).

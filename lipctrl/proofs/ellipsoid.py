@@ -49,6 +49,11 @@ class Ellipsoid:
             unit = np.pi ** (n / 2) / gamma(n / 2 + 1)
         return float(unit * self.radius**n / abs(np.linalg.det(self.T)))
 
+    @property
+    def half_widths(self) -> Array:
+        """Of the box around the set, in floating point."""
+        return np.asarray(self.radius * np.linalg.norm(np.linalg.inv(self.T), axis=1))
+
     def size(self, x: tuple[AffineForm, ...]) -> Array:
         """An upper bound of |T (x - center)|_2 on each cell."""
         z = self.coordinates(x)

@@ -36,9 +36,9 @@ from lipctrl.theorems.region_shape import find_ellipsoids
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 
-STEPS = (1, 4, 10)
+STEPS = (1, 3, 8, 20)
 """Images after so many steps are compared with the certified cells."""
-SLOW_STEPS = (1, 4, 10, 30)
+SLOW_STEPS = (1, 4, 12, 36)
 _FIRST, _LAST, _WINDOW_LAST = 6, 12, 6
 
 

@@ -14,7 +14,8 @@ from lipctrl.proofs.grid import Grid, Integers
 Array = NDArray[np.float64]
 Arrival = Callable[[Array], Array]
 
-_CHUNK = 1024
+_CHUNK, _CHUNK_DEEP, _DEEP = 1024, 4096, 9
+"""Cells followed together; more from level _DEEP on, where few of them help each other."""
 
 
 def fill(
@@ -38,10 +39,11 @@ def fill(
         proved.cover(place)
         index = _ordered(grid, arrival)
         waiting: list[Images] = []
-        for start in range(0, len(index), _CHUNK):
+        size = _CHUNK if grid.level < _DEEP else _CHUNK_DEEP
+        for start in range(0, len(index), size):
             if time.perf_counter() > deadline:
                 break
-            waiting.append(proved.fly(place, index[start : start + _CHUNK], keep))
+            waiting.append(proved.fly(place, index[start : start + size], keep))
         while time.perf_counter() < deadline:
             added = [proved.grow(images) for images in waiting]
             if not any(new.any() for new in added):

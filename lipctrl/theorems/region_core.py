@@ -18,8 +18,11 @@ def find_core(loop: ClosedLoop, center: Array, equilibrium: Interval, splits: in
     """The largest proved core over a family of shapes; None if there is none."""
     best: Ellipsoid | None = None
     for T in shapes(loop, center):
-        start = 1e-2 if best is None else best.radius * _ratio(best.T, T)
-        core = _largest(loop, Ellipsoid(center, T, start), equilibrium, splits)
+        start = 1e-2 if best is None else 1.05 * best.radius * _ratio(best.T, T)
+        ball = Ellipsoid(center, T, start)
+        if best is not None and prove_core(loop, ball, equilibrium, splits) is None:
+            continue
+        core = _largest(loop, ball, equilibrium, splits)
         if core is not None and (best is None or core.volume > best.volume):
             best = core
     return best

@@ -44,8 +44,11 @@ def find_ellipsoids(
         answer = prove_decrease(loop, candidate, inner, steps, deadline=deadline)
         extra = np.vstack([extra, *answer.violations])[-3000:]
         if answer.proved is not None and answer.proved.volume > 1.03 * inner.volume:
+            growth = answer.proved.volume / inner.volume
             inner = answer.proved
             chain.append(inner)
+            if growth < 1.15:
+                break
         elif not answer.violations:
             margin *= 2.0
             if margin > 0.1:

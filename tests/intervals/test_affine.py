@@ -81,7 +81,7 @@ def test_rounding_is_enclosed_exactly() -> None:
     exact = Fraction(0.1) + Fraction(0.1) ** 2
     reach = form.range()
     assert Fraction(float(reach.lo[0])) <= exact <= Fraction(float(reach.hi[0]))
-    assert not float(form.center[0]) == exact
+    assert float(form.center[0]) != exact
 
 
 def test_products_underflow_soundly() -> None:

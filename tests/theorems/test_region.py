@@ -13,10 +13,13 @@ from lipctrl import load_policy
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.functions import clip, sin
 from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import find_resting, newton, simulate
+from lipctrl.results import Trust, Verdict
 from lipctrl.theorems.region import RegionOfAttraction, find_region
+from lipctrl.theorems.region_row import applies, region_row
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 
@@ -65,7 +68,7 @@ def test_other_equilibria_are_not_certified(agent: tuple[Network, RegionOfAttrac
     assert len(others) >= 2
     for x in others:
         assert not region.contains(x)
-        assert not region.contains(x + [2 * np.pi, 0])
+        assert not region.contains(x + np.array([2 * np.pi, 0.0]))
     assert region.equilibrium.contains(region.core.center).all()
     assert not region.equilibrium.contains([0.0, 0.0]).all()
 
@@ -146,3 +149,22 @@ def test_saturated_pendulum_of_yin(benchmarks: Path) -> None:
     assert 33.0 <= region.volume <= 37.3
     saddle = newton(SaturatedPendulum(), network, np.array([0.96, 0.0]))
     assert saddle is not None and abs(saddle[0]) > 0.5 and not region.contains(saddle)
+
+
+def test_row_certifies_only_where_the_loop_is_wanted_to_rest() -> None:
+    network = load_policy(POLICIES / "pendulum-sac").network
+    guess = newton(Pendulum(), network, np.zeros(2))
+    assert guess is not None
+    row, region = region_row(Pendulum(), network, guess, 3.0)
+    assert row.verdict is Verdict.CERTIFIED and row.trust is Trust.PROVED and row.model == "nonlinear"
+    assert region is not None and row.region is not None and row.region.volume is not None
+    assert row.region.volume >= region.volume and row.certificate is not None
+    elsewhere = Pendulum().with_goal(Goal([1.0, 0.0], [0.3, np.inf], [2 * np.pi, 0.0]))
+    row, _ = region_row(elsewhere, network, guess, 0.5)
+    assert row.verdict is Verdict.INCONCLUSIVE and row.certificate is None and "goal" in row.reason
+
+
+def test_row_without_a_core_is_inconclusive() -> None:
+    row, region = region_row(Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), 1.0)
+    assert row.verdict is Verdict.INCONCLUSIVE and row.trust is Trust.SAMPLED and region is None
+    assert applies(Pendulum()) and not applies(object())

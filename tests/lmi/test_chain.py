@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.io import loadmat
 
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI
@@ -414,3 +415,24 @@ def test_presolve_and_minimise_need_no_lmi():
     outcome = minimise(reduction.chain, gap=1e-8, max_iterations=50)
     rho, _ = reduction.original(outcome.rho, outcome.t)
     assert rho == pytest.approx(1.0, rel=1e-7)
+
+
+#: file, activation, LipSDP-Neuron optimum as reproduced to all printed digits
+PUBLISHED = [
+    ("lipsdp/random_weights.mat", "relu", 36.48223),
+    ("lipsdp/mnist_weights.mat", "relu", 24.36635),
+    ("cas_lrj/mnist_fnn_tanh_20.mat", "tanh", 37.42835),
+    ("cas_lrj/mnist_fnn_sigmoid_30_20.mat", "sigmoid", 63.69481),
+    ("cas_lrj/0caffeprototxt_AI2_MNIST_FNN_1_testNetworkB.mat", "relu", 23.92827),
+]
+
+
+@pytest.mark.parametrize(("file", "kind", "optimum"), PUBLISHED)
+def test_published_networks(benchmarks, file, kind, optimum):
+    layers: list[Affine | Elementwise] = []
+    for W in loadmat(benchmarks / file)["weights"][0]:
+        layers += [Affine(np.array(W, dtype=float)), Elementwise(kind, len(W))]
+    solution = chain.solve(stated(Network(layers[:-1])), gap=2e-8)
+    assert solution.status == "optimal"
+    assert np.sqrt(solution.objective) == pytest.approx(optimum, rel=2e-7)
+    assert np.sqrt(solution.lower) == pytest.approx(optimum, rel=2e-7)

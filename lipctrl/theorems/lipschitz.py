@@ -152,7 +152,8 @@ def lipschitz(
     region : (low, high), optional
         Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two
         points of it.
-    solver : {"barrier", "clarabel", "scs", "mosek"}
+    solver : {"barrier", "anytime", "clarabel", "scs", "mosek"}
+        "anytime" spends a minute on what is too large for "barrier".
     gap : float
         Relative duality gap at which the solver stops.
 

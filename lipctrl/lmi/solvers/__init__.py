@@ -6,7 +6,7 @@ from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI
 from lipctrl.lmi.solvers.solution import Solution
 
-SOLVERS = ("barrier", "clarabel", "scs", "mosek")
+SOLVERS = ("barrier", "anytime", "clarabel", "scs", "mosek")
 
 
 def solve(lmi: LMI, solver: str = "barrier", *, gap: float = 1e-7) -> Solution:
@@ -16,8 +16,9 @@ def solve(lmi: LMI, solver: str = "barrier", *, gap: float = 1e-7) -> Solution:
     ----------
     lmi : LMI
         With a strictly feasible start, for "barrier".
-    solver : {"barrier", "clarabel", "scs", "mosek"}
-        "barrier" is the structured interior-point method of this package, the others go through CVXPY.
+    solver : {"barrier", "anytime", "clarabel", "scs", "mosek"}
+        "barrier" is the structured interior-point method of this package, "anytime" a first-order method for a minute
+        on networks too large for it, the others go through CVXPY.
     gap : float
         Relative duality gap (for "scs": its tolerance).
 
@@ -35,6 +36,10 @@ def solve(lmi: LMI, solver: str = "barrier", *, gap: float = 1e-7) -> Solution:
         if structure is not None:
             return chain.solve(lmi, gap=gap, recognised=structure)
         return barrier.solve(lmi, gap=gap)
+    if solver == "anytime":
+        from lipctrl.lmi.solvers import anytime
+
+        return anytime.solve(lmi)
     if solver in SOLVERS:
         from lipctrl.lmi.solvers import cvxpy
 

@@ -207,7 +207,8 @@ def _find_normalizer(
             sources.card.check(path, content)
         normalizer = parse_vecnormalize(content, path.name)
         return (normalizer, APPLIED) if normalizer.norm_obs else (None, NOT_NEEDED)
-    recorded = agent.through_vecnormalize and sources.run.normalized is not False
+    # a card that names no statistics, or a configuration, knows better: rewards alone may have been normalised
+    recorded = agent.through_vecnormalize and sources.card is None and sources.run.normalized is not False
     if normalize or sources.run.normalized or agent.outside_its_space or recorded:
         reason = (
             "you asked for normalize=True"

@@ -20,6 +20,7 @@ from lipctrl.plants.plant_file import plant_from_file
 from lipctrl.plants.resting import simulate
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
+from lipctrl.theorems import region_row
 from lipctrl.theorems.lipschitz import lipschitz
 from lipctrl.theorems.rows import ROWS, not_needed, with_certificate_head
 
@@ -35,6 +36,8 @@ def certify(
     dt: float | None = None,
     solver: str = "barrier",
     time_limit: float = 60.0,
+    nonlinear: bool = False,
+    box: tuple[ArrayLike, ArrayLike] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Prove, refute or leave open the stability of a trained policy in closed loop with its plant.
@@ -53,6 +56,11 @@ def certify(
         For the Lipschitz bound; the closed-loop inequalities use "barrier".
     time_limit : float
         Seconds for the search as a whole, about.
+    nonlinear : bool
+        Also prove the region of attraction of the nonlinear loop by cells, within `time_limit` more seconds. Needs a
+        plant with exact equations (a Model, such as that of Pendulum-v1) and two states.
+    box : (low, high), optional
+        The domain of states for `nonlinear`, by default that of the model.
     progress : callable, optional
         Called with the name of each stage.
 
@@ -73,6 +81,12 @@ def certify(
     network = network_of(policy)
     say("finding where the loop rests")
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
+    model = found.dynamics
+    if nonlinear and not region_row.applies(model):
+        raise PlantError(
+            f"No region of the nonlinear loop can be proved for {model.name}.",
+            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two states.",
+        )
     equilibrium = _equilibrium(found, network)
     say("bounding the policy (LipSDP)")
     bound = lipschitz(network, solver=solver)
@@ -85,7 +99,17 @@ def certify(
                 rows.append(not_needed(name))
             else:
                 rows.append(theorem(loop, share * time_limit))
-    return _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
+    data: dict[str, Any] = {}
+    if nonlinear:
+        say("region of attraction (cells)")
+        point = found.equilibrium
+        if isinstance(model, Model) and point is not None and point.in_goal is not False:
+            row, region = region_row.region_row(model, network, point.x, time_limit, say, box)
+            rows.append(row)
+            data = {} if region is None else {"cells": region_row.picture(region)}
+    report = _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
+    report.data.update(data)
+    return report
 
 
 def _policy(policy: Any, plant: Any) -> tuple[Any, dict[str, Any], Any]:
@@ -96,6 +120,7 @@ def _policy(policy: Any, plant: Any) -> tuple[Any, dict[str, Any], Any]:
         from lipctrl.networks.loading.policy import load_policy
 
         policy = load_policy(policy) if isinstance(policy, str | Path) else policy
+        network_of(policy)
         described = policy.summary()
         if plant is None:
             plant = policy.plant_path or policy.environment
@@ -154,13 +179,14 @@ def _report(
     if refuted:
         chosen, verdict = refuted[0], Verdict.REFUTED
     elif certified:
-        chosen = max(certified, key=lambda row: (row.scope == "global", _volume(row.region)))
+        chosen = max(certified, key=lambda row: (row.model == "nonlinear", row.scope == "global", _volume(row.region)))
         verdict = Verdict.CERTIFIED
-        data["inside"] = paths = _simulate_region(found, network, chosen.region)
-        escaped = _escaped(found, chosen.region, paths)
-        if escaped is not None:
-            chosen = _override(chosen, escaped)
-            rows, verdict = [*rows, chosen], Verdict.REFUTED
+        if chosen.model == "linear":
+            data["inside"] = paths = _simulate_region(found, network, chosen.region)
+            escaped = _escaped(found, chosen.region, paths)
+            if escaped is not None:
+                chosen = _override(chosen, escaped)
+                rows, verdict = [*rows, chosen], Verdict.REFUTED
     else:
         verdict = Verdict.INCONCLUSIVE
     certificates = {row.name: with_certificate_head(row.certificate, policy) for row in rows if row.certificate}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipctrl.errors import LoopError, PlantError
+from lipctrl.errors import LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.pipeline import certify
 from lipctrl.plants.plant import Plant
@@ -102,3 +102,8 @@ def test_stages_are_reported():
     stages: list[str] = []
     certify(Network([Affine([[-0.5]])]), Plant([[0.5]], [[1]], [[1]], dt=1), progress=stages.append)
     assert stages[0] == "loading the policy" and "Lyapunov (global)" in stages
+
+
+def test_what_is_no_policy_is_refused():
+    with pytest.raises(NetworkError, match="object was given as the policy"):
+        certify(object(), "Pendulum-v1")

@@ -108,7 +108,11 @@ class Bound(Printable):
 
 @dataclass(frozen=True)
 class Region:
-    """A set of initial states. `kind` is "ellipsoid" {x : (x - center)' P (x - center) <= level} or "all"."""
+    """A set of initial states.
+
+    `kind` is "ellipsoid" {x : (x - center)' P (x - center) <= level}, "all", or "cells": boxes in a domain, of
+    which it fills `share`; `simulated_share` of a grid of starts in that domain converged in simulation.
+    """
 
     kind: str
     volume: float | None
@@ -116,6 +120,9 @@ class Region:
     center: Array | None = None
     P: Array | None = None
     level: float | None = None
+    domain_volume: float | None = None
+    share: float | None = None
+    simulated_share: float | None = None
 
     def __str__(self) -> str:
         return self.size() + (f" ({self.units})" if self.volume is not None and self.units else "")
@@ -124,6 +131,8 @@ class Region:
         """The volume with its name, without units."""
         if self.volume is None:
             return "all states" if self.kind == "all" else self.kind
+        if self.share is not None:
+            return f"{number_down(100 * self.share, 4)} % of the domain"
         name = {1: "length", 2: "area"}.get(0 if self.P is None else len(self.P), "volume")
         return f"{name} {number_down(self.volume, 4)}"
 

@@ -148,6 +148,14 @@ def certify(
     ] = None,
     solver: SolverChoice = Solver.barrier,
     time_limit: Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds for the search, about.")] = 60.0,
+    nonlinear: Annotated[
+        bool,
+        typer.Option("--nonlinear", help="Also prove the region of the nonlinear loop (exact models, two states)."),
+    ] = False,
+    box: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--box", metavar="LOW HIGH", help="Domain of states for --nonlinear, such as -3.2,-8 3.2,8."),
+    ] = None,
     vecnormalize: Statistics = None,
     no_normalize: Bare = False,
     folder: Folder = OUTPUT_FOLDER,
@@ -164,7 +172,18 @@ def certify(
         say("loading the policy")
         loaded = _load(policy, vecnormalize, no_normalize, Output.action)
         given = env if plant is None else plant_from_file(plant)
-        report = lipctrl.certify(loaded, given, **goal, dt=dt, solver=solver.value, time_limit=time_limit, progress=say)
+        domain = None if box is None else (_numbers(box[0], "--box"), _numbers(box[1], "--box"))
+        report = lipctrl.certify(
+            loaded,
+            given,
+            **goal,
+            dt=dt,
+            solver=solver.value,
+            time_limit=time_limit,
+            nonlinear=nonlinear,
+            box=domain,
+            progress=say,
+        )
         say("writing certificates and picture")
         content, files = write_report(report, folder)
     if json:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -27,6 +28,7 @@ CERTIFIED = "#009e73"
 INK = "#222222"
 VERDICT_COLOURS = {Verdict.CERTIFIED: "#00734f", Verdict.REFUTED: "#b8400e", Verdict.INCONCLUSIVE: "#8a6100"}
 FONT = {"font.family": "DejaVu Sans", "font.size": 9.5, "axes.titlesize": 11, "axes.labelsize": 10}
+CELLS = ListedColormap(["#bfe6d8"])
 LINES = ("-", "--", ":", "-.")
 
 
@@ -183,6 +185,18 @@ def _phase_plane(axes: Axes, report: Report) -> None:
         axes.fill(*points, color=CERTIFIED, alpha=0.13 if k == 0 else 0.0, lw=0, zorder=1.5)
         axes.plot(*points, color=CERTIFIED, ls=LINES[k], lw=2.2, zorder=4)
         handles.append(Line2D([], [], color=CERTIFIED, ls=LINES[k], lw=2.2, label=f"{name}: {region}"))
+    cells = report.data.get("cells")
+    if cells is not None:
+        extent = (cells["low"][0], cells["high"][0], cells["low"][1], cells["high"][1])
+        shown = np.ma.masked_equal(np.asarray(cells["certified"], dtype=np.float64).T, 0.0)
+        axes.imshow(shown, origin="lower", extent=extent, aspect="auto", cmap=CELLS, vmin=0, vmax=1, zorder=1.2)
+        handles.append(Line2D([], [], color=CELLS(1.0), lw=8, label="certified by cells (nonlinear loop)"))
+        failing = np.asarray(cells["failing"], dtype=np.float64)
+        if len(failing):
+            axes.plot(*failing.T, ".", color=STRAYS, ms=2.5, zorder=3)
+            handles.append(
+                Line2D([], [], color=STRAYS, marker=".", ls="", label="simulated start that does not converge")
+            )
     wanted = report.data.get("target")
     if wanted is not None:
         axes.plot(wanted[i], wanted[j], "+", color=INK, ms=13, mew=1.8, zorder=6)
@@ -194,6 +208,9 @@ def _phase_plane(axes: Axes, report: Report) -> None:
         axes.set_facecolor("#eef8f4")
         handles.append(Line2D([], [], color="#cdebdf", lw=8, label="certified everywhere (linear model)"))
     _limits(axes, outlines, paths, rest, (i, j), wanted)
+    if cells is not None:
+        axes.set_xlim(*extent[:2])
+        axes.set_ylim(*extent[2:])
     axes.set_xlabel(_name(report, i))
     axes.set_ylabel(_name(report, j))
     more = _n_states(report) - 2

@@ -45,7 +45,10 @@ def report_json(report: Report, certificate: Path | None) -> dict[str, Any]:
 
 
 def _region(region: Region | None) -> dict[str, Any] | None:
-    return None if region is None else {key: getattr(region, key) for key in ("kind", "volume", "units")}
+    if region is None:
+        return None
+    of_domain = ("domain_volume", "share", "simulated_share") if region.kind == "cells" else ()
+    return {key: getattr(region, key) for key in ("kind", "volume", *of_domain, "units")}
 
 
 def bound_json(bound: Bound, certificate: Path | None) -> dict[str, Any]:

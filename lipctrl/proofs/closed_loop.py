@@ -119,7 +119,7 @@ class ClosedLoop:
         middle = np.stack([part.mid for part in by_z], axis=1)
         radius = np.stack([part.rad for part in by_z], axis=1)
         middle, radius = self.enclosure.jacobian(y, middle, radius)
-        u = self.enclosure(y).range()
+        u = self.enclosure(y).range() + Interval(-self.action_error, self.action_error)
         m = u.shape[1]
         numbers = Dual.variables([*ranges, *(u[:, i] for i in range(m))])
         after = [_dual(part, n + m, shape) for part in self.model.step(numbers[:n], numbers[n:])]

@@ -4,6 +4,10 @@ Theorem. Let the loop F have an equilibrium x* in the box X*, and let every (Cla
 {|T (x - x*)| <= R} satisfy |T M T^-1|_2 <= q < 1. Then |T (F(x) - x*)| <= q |T (x - x*)| there (mean value theorem:
 F(x) - x* = M (x - x*), M in the convex hull of the Jacobians on the segment): every trajectory converges to x*.
 
+With errors |d|_inf <= a of the action, |T (F_d(x) - x*)| <= q |T (x - x*)| + p a, where p bounds the sum of the norms
+of the columns of T df/du: the ball of radius R stays invariant if q R + p a <= R, and every trajectory in it ends in
+the ball of radius p a / (1 - q).
+
 The ball is covered by cells; the norm is convex, so each cell's Jacobians are bounded by centre and radius, without
 vertices. Proved for every x* in X*, hence on {|T (x - center)| <= R - max |T (x* - center)|}.
 """
@@ -29,45 +33,75 @@ _GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
 def prove_core(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int = 20) -> Ellipsoid | None:
     """A slightly smaller ellipsoid from which every trajectory is proved to converge to the equilibrium; None if not.
 
+    With errors of the action: to stay in a slightly larger one, and to end in :func:`final_ball`.
+
     Parameters
     ----------
     loop : ClosedLoop
-        Without action error: with one the loop converges to a neighbourhood of x* only.
     ball : Ellipsoid
     equilibrium : Interval, shape (n,)
         X*, with a proof that it contains exactly one equilibrium.
     splits : int
         Cells per axis.
     """
+    proof = _contraction(loop, ball, equilibrium, splits)
+    return None if proof is None else proof[0]
+
+
+def final_ball(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int = 20) -> Ellipsoid | None:
+    """Where every trajectory from the core ends up, for every error of the action; None without a core."""
+    proof = _contraction(loop, ball, equilibrium, splits)
+    return None if proof is None else proof[1]
+
+
+def _contraction(
+    loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int
+) -> tuple[Ellipsoid, Ellipsoid] | None:
+    """The core, and the ellipsoid in which its trajectories end."""
     point = box_forms(equilibrium.lo[None], equilibrium.hi[None])
     offset = float(ball.size(point)[0])
     core = replace(ball, radius=float(np.nextafter(ball.radius - offset, -np.inf)))
-    if loop.action_error or not core.radius > 0:
+    if not core.radius > 0:
         return None
     try:
-        return core if contraction(loop, ball, offset, splits) < 1.0 else None
+        rate, push = contraction(loop, ball, offset, splits)
     except LipctrlError:
         return None
+    if not rate < 1.0:
+        return None
+    end = (push / float(np.nextafter(1.0 - rate, 0.0))) * _GROW if push else 0.0
+    if not end <= ball.radius:
+        return None
+    return core, replace(ball, radius=(end + offset) * _GROW)
 
 
-def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> float:
-    """An upper bound of |T M T^-1|_2, M any Jacobian on {|T (x - x0)| <= radius} with |T (x0 - center)| <= offset."""
+def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> tuple[float, float]:
+    """Upper bounds over {|T (x - x0)| <= radius}, for every x0 with |T (x0 - center)| <= offset.
+
+    Returns
+    -------
+    rate : float
+        Of |T M T^-1|_2 over all Jacobians M; inf if it is not below 1.
+    push : float
+        Of |T (f(x, u + d) - f(x, u))| over all errors d of the action.
+    """
     S, error = ball.inverse()
     reach = (ball.radius + offset) * (1.0 + 4.0 * error + 2.0**-40)
     centers, half_widths = ball_cells(loop.n, reach, splits)
-    worst = 0.0
+    rate, push = 0.0, 0.0
     for start in range(0, len(centers), 1024):
         part = slice(start, start + 1024)
-        norms = _norms(loop, ball.T, S, ball.points(S, centers[part], half_widths[part]))
+        norms, columns = _norms(loop, ball.T, S, ball.points(S, centers[part], half_widths[part]))
         # T M T^-1 = (T M S)(T S)^-1
-        worst = max(worst, float(np.max(norms)) * (1.0 + 2.0 * error) * _GROW)
-        if not worst < 1.0:
-            return np.inf
-    return worst
+        rate = max(rate, float(np.max(norms)) * (1.0 + 2.0 * error) * _GROW)
+        push = max(push, float(np.max(columns)) * loop.action_error * _GROW)
+        if not rate < 1.0:
+            return np.inf, np.inf
+    return rate, push
 
 
-def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> Array:
-    """Upper bounds of |T M S|_2 for the Jacobians M of the loop on each cell."""
+def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> tuple[Array, Array]:
+    """Upper bounds of |T M S|_2 for the Jacobians M of the loop on each cell, and of the columns of T df/du, summed."""
     by_state, by_action, middle, radius = loop.derivatives(x, S)
     with np.errstate(all="ignore"):
         Fx, Rx = np.moveaxis(by_state.mid, -1, 0), np.moveaxis(by_state.rad, -1, 0)
@@ -81,7 +115,9 @@ def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> A
         total = (
             spectral_norms(center) + np.sqrt(np.sum(entrywise**2, axis=(1, 2))) + np.sum(columns * rows, axis=1)
         ) * _GROW + _TINY
-    return np.where(np.isnan(total), np.inf, total)
+        spread = np.sqrt(np.sum((np.abs(T) @ Ru) ** 2, axis=1))
+        pushed = np.sum(columns + spread, axis=1) * _GROW + _TINY
+    return np.where(np.isnan(total), np.inf, total), np.where(np.isnan(pushed), np.inf, pushed)
 
 
 def spectral_norms(A: Array) -> Array:

@@ -22,9 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
+from lipctrl.plants.goal import wrap
 from lipctrl.plants.model import Model
+from lipctrl.plants.resting import find_resting
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.core import final_ball
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.proofs.grid import TWO_PI, Grid
@@ -51,6 +54,10 @@ class RegionOfAttraction:
     equilibrium : Interval
         Contains exactly one equilibrium, x*.
     core : Ellipsoid
+    final : Ellipsoid
+        Where every trajectory ends: tiny (the enclosure of x*) unless the action has errors.
+    action_error : float
+        Everything holds for every error up to this size in each action at each step.
     ellipsoids : tuple of Ellipsoid
         A chain: V of each decreases outside the one before (first: the core).
     cells : CertifiedSet
@@ -61,11 +68,15 @@ class RegionOfAttraction:
         Of the certified cells in the domain (the ellipsoids and finer windows between them not counted), rounded down.
     simulation : Simulation
         A sampled picture of the same domain, with starts that do not converge.
+    others : tuple of array
+        Other states in which the loop rests, found in floating point; none of them is in the certified set.
     seconds : float
     """
 
     equilibrium: Interval
     core: Ellipsoid
+    final: Ellipsoid
+    action_error: float
     ellipsoids: tuple[Ellipsoid, ...]
     cells: CertifiedSet
     lower: Array
@@ -73,6 +84,7 @@ class RegionOfAttraction:
     volume: float
     domain_volume: float
     simulation: Simulation
+    others: tuple[Array, ...]
     seconds: float
     history: tuple[tuple[float, float], ...] = field(default=(), repr=False)
 
@@ -97,6 +109,7 @@ def find_region(
     lower: ArrayLike | None = None,
     upper: ArrayLike | None = None,
     time_limit: float = 10.0,
+    action_error: float = 0.0,
     last_level: int = _LAST,
     progress: Progress | None = None,
 ) -> RegionOfAttraction | None:
@@ -113,6 +126,9 @@ def find_region(
         The domain, by default the model's box of states; an angle covers at least a full turn.
     time_limit : float
         Seconds for the search.
+    action_error : float
+        Size of the errors of each action that are covered (float32 inference, actuator); the claim then is convergence
+        to the small set `final` about the equilibrium.
     last_level : int
         The finest grid has 2^last_level cells along each axis.
     progress : callable, optional
@@ -126,14 +142,15 @@ def find_region(
     deadline = began + time_limit
     say = progress or (lambda stage: None)
     low, high, angles = _domain(model, lower, upper)
-    loop = ClosedLoop(model, network)
+    loop = ClosedLoop(model, network, action_error)
     guess = np.asarray(equilibrium, dtype=np.float64)
     rest = prove_equilibrium(model, network, guess)
     if rest is None:
         return None
     say("proving a core")
     core = find_core(loop, guess, rest.x)
-    if core is None:
+    final = None if core is None else final_ball(loop, core, rest.x)
+    if core is None or final is None:
         return None
     say("proving ellipsoids")
     chain = find_ellipsoids(loop, core, deadline=time.perf_counter() + 0.2 * (deadline - time.perf_counter()))
@@ -154,7 +171,20 @@ def find_region(
     volume, whole = _volume(domain, low, high, angles)
     seconds = time.perf_counter() - began
     result = RegionOfAttraction(
-        rest.x, core, tuple(chain), proved, low, high, volume, whole, simulation, seconds, tuple(history)
+        equilibrium=rest.x,
+        core=core,
+        final=final,
+        action_error=action_error,
+        ellipsoids=tuple(chain),
+        cells=proved,
+        lower=low,
+        upper=high,
+        volume=volume,
+        domain_volume=whole,
+        simulation=simulation,
+        others=_others(model, network, core, angles),
+        seconds=seconds,
+        history=tuple(history),
     )
     _confront(result, loop, angles)
     return result
@@ -165,12 +195,19 @@ def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.b
     failing = result.simulation.failing
     late = failing[result.contains(failing)]
     arrival, _ = follow(loop, result.core, angles, late, 20_000 * len(late))
-    wrong = late[~np.isfinite(arrival)]
+    wrong = [*late[~np.isfinite(arrival)], *(x for x in result.others if result.contains(x))]
     if len(wrong):
         raise LipctrlError(
             f"The proof contradicts the simulation from {wrong[0].tolist()}.",
             "This is a fault of lipctrl: please report it with the policy.",
         )
+
+
+def _others(model: Model, network: Network, core: Ellipsoid, angles: NDArray[np.bool_]) -> tuple[Array, ...]:
+    """Equilibria outside the core."""
+    found = [e.x for e in find_resting(model, network, count=20, steps=200).equilibria]
+    periods = np.where(angles, 2 * np.pi, 0.0)
+    return tuple(x for x in found if np.linalg.norm(core.T @ wrap(x - core.center, periods)) > core.radius)
 
 
 def _domain(model: Model, lower: ArrayLike | None, upper: ArrayLike | None) -> tuple[Array, Array, NDArray[np.bool_]]:

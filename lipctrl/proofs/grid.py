@@ -141,7 +141,6 @@ class Grid:
                 shift_hi = np.where(turns == 0, 0.0, np.nextafter(ends.max(axis=0), np.inf))
                 lower[:, axis] = _down(lower[:, axis] - shift_hi, turns)
                 upper[:, axis] = _up(upper[:, axis] - shift_lo, turns)
-                inside &= upper[:, axis] - lower[:, axis] < 6.0
             crossing = np.any((upper > self.high) & self.angles, axis=1) & inside
             again = np.nonzero(crossing)[0]
             second_lower, second_upper = lower[again], upper[again]

@@ -79,6 +79,17 @@ def test_rounding_of_a_linear_network_is_enclosed_exactly() -> None:
         assert reach.width[i, 0] < 1e-3
 
 
+def test_radii_reach_every_neuron_with_their_whole_weight() -> None:
+    """max of W (c + d) over |d| <= r is W c + |W| r, attained."""
+    network = _network("tanh", (3, 8, 8, 1))
+    rng = np.random.default_rng(6)
+    center, radius = rng.standard_normal((1, 3)), rng.random((1, 3))
+    first = AffineEnclosure(network).pre_activations(AffineForm(center, None, radius))[0]
+    W, b = network.layers[0].W, network.layers[0].b
+    top = center @ W.T + b + radius @ np.abs(W).T
+    assert np.all(first.hi >= top - 1e-15) and np.all(first.hi <= top + 1e-9)
+
+
 def test_error_of_two_tanh_layers_is_of_second_order() -> None:
     enclosure = AffineEnclosure(_network("tanh", (2, 64, 64, 1)))
     centers, _ = _cells(2, 200, 1.0)

@@ -11,11 +11,11 @@ import pytest
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.functions import clip
 from lipctrl.intervals.interval import Interval
-from lipctrl.networks.network import Affine, Network
+from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.core import contraction, prove_core, spectral_norms
+from lipctrl.proofs.core import contraction, final_ball, prove_core, spectral_norms
 from lipctrl.proofs.decrease import growth, prove_decrease
 from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells
 from lipctrl.proofs.grid import TWO_PI, Grid
@@ -84,7 +84,7 @@ def test_core_ends_where_the_slope_reaches_one() -> None:
     loop = cubic()
     assert prove_core(loop, ball(0.5), ORIGIN, 64) is not None
     assert prove_core(loop, ball(0.53), ORIGIN, 64) is None
-    assert contraction(loop, ball(0.4), 0.0, 64) >= 0.2 + 3 * 0.16
+    assert contraction(loop, ball(0.4), 0.0, 64)[0] >= 0.2 + 3 * 0.16
 
 
 def test_core_is_smaller_by_the_size_of_the_equilibrium_box() -> None:
@@ -92,10 +92,20 @@ def test_core_is_smaller_by_the_size_of_the_equilibrium_box() -> None:
     assert core is not None and core.radius < 0.4 - np.sqrt(2) * 0.999e-3
 
 
-def test_no_core_for_an_unstable_equilibrium_or_with_action_errors() -> None:
+def test_no_core_for_an_unstable_equilibrium() -> None:
     assert prove_core(ClosedLoop(Line(0.2), Network([Affine([[0.0, 0.0]])])), ball(0.01), ORIGIN) is None
-    loop = cubic()
-    assert prove_core(ClosedLoop(loop.model, loop.network, 1e-6), ball(0.1), ORIGIN) is None
+
+
+def test_errors_of_the_action_leave_a_final_ball() -> None:
+    """x+ = .2 x + d, |d| <= .01, ends in |x| <= .01 / .8 (beside .5 y, whose rate decides here: .01 / .5)."""
+    linear = ClosedLoop(Line(2.0), Network([Affine([[-0.9, 0.0]])]), 0.01)
+    final = final_ball(linear, ball(0.3), ORIGIN)
+    assert final is not None and 0.01 / 0.8 <= final.radius <= 1.01 * 0.02
+    assert prove_core(linear, ball(0.015), ORIGIN) is None
+    exact = final_ball(cubic(), ball(0.3), ORIGIN)
+    assert exact is not None and exact.radius < 1e-12
+    robust = _fill(linear, ball(0.3), 6)
+    assert 0.5 < robust.grids[0].marked.mean() <= 1.0
 
 
 def test_decrease_reaches_the_saddle_and_not_beyond() -> None:
@@ -225,7 +235,7 @@ def test_cells_fill_the_known_basin_and_nothing_else(loop: ClosedLoop, boundary:
     assert area >= 0.95 * 2 * boundary * 8.0
     count = sum(len(record.index) for record in proved.records)
     assert count == grid.marked.sum()
-    assert [record.rank for record in proved.records] == sorted(record.rank for record in proved.records)
+    assert [record.rank for record in proved.records] == list(range(1, len(proved.records) + 1))
 
 
 def test_every_record_holds_when_replayed_in_order() -> None:
@@ -251,6 +261,23 @@ def test_nothing_is_proved_without_a_seed_or_for_a_loop_that_only_turns() -> Non
     assert proved.cover(place) == 0
     assert len(proved.fly(place, proved.grids[place].unmarked(), (1, 3)).index) == 1024
     assert not proved.grids[place].marked.any()
+
+
+def test_flights_contain_the_trajectories_even_where_bounds_are_attained() -> None:
+    """x+ = 1.1 x + 2 relu(x) on [-1, 1]: the line of relu meets its error at both ends and at the kink."""
+    network = Network([Affine([[1.0, 0.0], [0.0, 1.0]]), Elementwise("relu", 2), Affine([[2.0, 0.0]])])
+    loop = ClosedLoop(Line(100.0), network)
+    lower, upper = np.array([[-1.0, -1.0], [-3.0, 0.0]]), np.array([[1.0, 1.0], [0.5, 2.0]])
+    flight = loop.flight(lower, upper)
+    share = np.linspace(0, 1, 201)[:, None, None]
+    x = lower + (upper - lower) * share
+    low, high = next(flight)
+    for _ in range(5):
+        x = loop.model.advance(x, network(x))
+        assert np.all((low <= x + 1e-12) & (x - 1e-12 <= high))
+        low, high = flight.send(np.array([True, True]))
+    low, high = flight.send(np.array([False, True]))
+    assert low.shape == (1, 2)
 
 
 def test_images_may_wrap_around() -> None:

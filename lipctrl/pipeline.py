@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from lipctrl.errors import LipctrlError, PlantError
@@ -17,12 +17,12 @@ from lipctrl.plants.loop import Loop
 from lipctrl.plants.model import Model
 from lipctrl.plants.plant import Plant
 from lipctrl.plants.plant_file import plant_from_file
-from lipctrl.plants.resting import simulate
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
 from lipctrl.theorems import region_row
+from lipctrl.theorems.confront import contradiction, trajectories_from
 from lipctrl.theorems.lipschitz import lipschitz
-from lipctrl.theorems.rows import ROWS, not_needed, with_certificate_head
+from lipctrl.theorems.rows import EVERYWHERE, ROWS, certificate_with_head, not_needed
 
 Progress = Callable[[str], None]
 
@@ -74,6 +74,8 @@ def certify(
     LipctrlError
         If policy or plant cannot be used at all.
     """
+    if not (isinstance(time_limit, int | float) and isfinite(time_limit) and time_limit >= 0):
+        raise LipctrlError(f"time_limit is {time_limit!r}.", "Give a number of seconds, 0 or more.")
     began = time.perf_counter()
     say = progress or (lambda stage: None)
     say("loading the policy")
@@ -182,16 +184,19 @@ def _report(
         chosen = max(certified, key=lambda row: (row.model == "nonlinear", row.scope == "global", _volume(row.region)))
         verdict = Verdict.CERTIFIED
         if chosen.model == "linear":
-            data["inside"] = paths = _simulate_region(found, network, chosen.region)
-            escaped = _escaped(found, chosen.region, paths)
-            if escaped is not None:
-                chosen = _override(chosen, escaped)
-                rows, verdict = [*rows, chosen], Verdict.REFUTED
+            data["inside"] = paths = trajectories_from(found, network, chosen.region or EVERYWHERE)
+            against = contradiction(found, chosen, paths)
+            if against is not None:
+                chosen, rows, verdict = against, [*rows, against], Verdict.REFUTED
     else:
         verdict = Verdict.INCONCLUSIVE
-    certificates = {row.name: with_certificate_head(row.certificate, policy) for row in rows if row.certificate}
+    certificates = {
+        row.name: certificate_with_head(row.certificate, policy, row.reason, row.model)
+        for row in rows
+        if row.certificate
+    }
     if bound.certificate:
-        certificates["lipschitz"] = with_certificate_head(bound.certificate, policy)
+        certificates["lipschitz"] = certificate_with_head(bound.certificate, policy, bound.words)
     named = {
         "name": found.dynamics.name,
         "dt": found.dynamics.dt,
@@ -238,44 +243,3 @@ def _claim(
 
 def _volume(region: Region | None) -> float:
     return 0.0 if region is None or region.volume is None else region.volume
-
-
-def _simulate_region(found: Linearization, network: Network, region: Region | None) -> Any:
-    """Trajectories of the true dynamics from the boundary of the certified ellipsoid (global: of a unit ball)."""
-    if found.plant is None:
-        return None
-    n = found.plant.n_states
-    count, steps = (200, 1000) if found.dynamics.vectorised else (12, 200)
-    direction = np.random.default_rng(0).standard_normal((count, n))
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    if region is not None and region.P is not None and region.level is not None:
-        direction = 0.999 * np.linalg.solve(np.linalg.cholesky(region.P / region.level).T, direction.T).T
-    return simulate(found.dynamics, network, found.plant.x0 + direction, steps)
-
-
-def _escaped(found: Linearization, region: Region | None, paths: Any) -> Any:
-    """A simulated trajectory from inside the certified region that ends outside it, if there is one."""
-    if paths is None or region is None or region.P is None or region.level is None or found.plant is None:
-        return None
-    e = paths[-1] - found.plant.x0
-    periods = found.dynamics.periods
-    turns = np.divide(e, periods, out=np.zeros_like(e), where=np.broadcast_to(periods > 0, e.shape))
-    e = e - np.where(periods > 0, periods, 0.0) * np.round(turns)
-    outside = ~(np.einsum("ki,ij,kj->k", e, region.P, e) <= region.level)
-    return paths[:, int(np.flatnonzero(outside)[0])] if outside.any() else None
-
-
-def _override(row: TheoremResult, trajectory: Any) -> TheoremResult:
-    return TheoremResult(
-        name="simulation of the true plant",
-        verdict=Verdict.REFUTED,
-        trust=Trust.SAMPLED,
-        model="nonlinear",
-        scope=row.scope,
-        reason=f"a simulated trajectory of the true plant starts at {trajectory[0].tolist()}, inside the region that "
-        f"'{row.name}' certifies for the linear model, and does not come back to it.",
-        witness={"trajectory": trajectory.tolist()},
-    )
-
-
-__all__ = ["LipctrlError", "certify"]

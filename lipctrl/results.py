@@ -90,6 +90,12 @@ class Bound(Printable):
     seconds: float = 0.0
     certificate: dict[str, Any] | None = field(default=None, repr=False)
 
+    @property
+    def words(self) -> str:
+        """The bound as a sentence."""
+        quantity = "H-infinity norm" if self.method == "bounded-real" else "Lipschitz constant"
+        return f"{quantity} at most {self.upper!r} ({self.norm}, {self.region})"
+
     def document(self) -> Document:
         """Title and rows for print."""
         quantity = "H-infinity norm" if self.method == "bounded-real" else "Lipschitz constant"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipctrl.errors import LoopError, NetworkError, PlantError
+from lipctrl.errors import LipctrlError, LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.pipeline import certify
 from lipctrl.plants.plant import Plant
@@ -107,3 +107,28 @@ def test_stages_are_reported():
 def test_what_is_no_policy_is_refused():
     with pytest.raises(NetworkError, match="object was given as the policy"):
         certify(object(), "Pendulum-v1")
+
+
+def test_a_global_linear_claim_is_overridden_by_the_true_pendulum():
+    """A linear policy of high gain: the linear model is globally stable, the true motor saturates at 2."""
+    policy = Network([Affine([[0.0, -20.0, -4.0]])])
+    report = certify(policy, "Pendulum-v1", time_limit=5)
+    assert any(row.verdict is Verdict.CERTIFIED and row.scope == "global" for row in report.theorems)
+    assert report.verdict is Verdict.REFUTED
+    assert report.model == "nonlinear"
+    assert report.trust is Trust.SAMPLED
+
+
+def test_certificates_name_their_network_and_claim(tmp_path):
+    report = certify(POLICIES / "spring-damper-ppo", time_limit=2)
+    for name, certificate in report.certificates.items():
+        assert certificate["network_sha256"] == report.policy["network_sha256"]
+        assert certificate["claim"] and certificate["assumptions"]
+        forged = certificate | {"network_sha256": "0" * 64}
+        assert not check(write_certificate(forged, tmp_path / f"{name}.json")).accepted
+
+
+@pytest.mark.parametrize("limit", [None, np.nan, np.inf, -1, "soon"])
+def test_a_time_limit_is_a_number_of_seconds(limit):
+    with pytest.raises(LipctrlError, match="time_limit"):
+        certify(Network([Affine([[-0.5]])]), Plant([[0.5]], [[1]], [[1]], dt=1), time_limit=limit)

@@ -230,5 +230,5 @@ class _Traced:
         raise PlantError("The model's equations branch on a state or action, or turn it into a plain float.", _ADVICE)
 
     __bool__ = __float__ = __int__ = __index__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse  # type: ignore[assignment]
-    __hash__ = None
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __hash__ = None  # type: ignore[assignment]

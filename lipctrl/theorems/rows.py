@@ -113,7 +113,8 @@ def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
 
 
 def _ellipsoid(loop: Loop, P: Array, level: float) -> Region:
-    units = " x ".join(loop.plant.state_names)
+    names = loop.plant.state_names
+    units = " x ".join(names) if len(names) <= 4 else f"product of {len(names)} state units"
     return Region("ellipsoid", lyapunov.ellipsoid_volume(P, level), units, loop.plant.x0, P, level)
 
 
@@ -176,9 +177,27 @@ def _certificate(theorem: str, loop: Loop, fields: dict[str, Any]) -> dict[str, 
     return {"theorem": theorem, "network": network_block(loop.network), "plant": plant_block(loop.plant), **fields}
 
 
-def with_certificate_head(certificate: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
-    """The certificate with the policy's file named; that this file means this network is trusted, and said so."""
-    return {"policy_sha256": policy.get("sha256"), **certificate}
+def certificate_with_head(
+    certificate: dict[str, Any], policy: dict[str, Any], words: str, model: str | None = None
+) -> dict[str, Any]:
+    """The certificate with the hashes of network and policy file, and its claim in words (which checkers ignore).
+
+    That the file means this network is trusted, and said so. `model` is None for claims about the policy alone.
+    """
+    assumptions = ["deterministic action", "real arithmetic", "the policy's file means this network"]
+    return {
+        **certificate,
+        "network_sha256": policy.get("network_sha256"),
+        "policy_sha256": policy.get("sha256"),
+        "claim": words,
+        "assumptions": assumptions + ([] if model is None else [f"{model} model only"]),
+        "information": {
+            **certificate.get("information", {}),
+            "policy": policy.get("name"),
+            "algorithm": policy.get("algorithm"),
+            "normalizer": policy.get("normalizer"),
+        },
+    }
 
 
 def _timed(name: str, scope: str, row: Row) -> Row:

@@ -33,6 +33,7 @@ class Method(StrEnum):
 
 class Solver(StrEnum):
     barrier = "barrier"
+    anytime = "anytime"
     clarabel = "clarabel"
     scs = "scs"
     mosek = "mosek"

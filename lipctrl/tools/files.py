@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from lipctrl.networks.loading.policy import Policy
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.results import Bound, Report
-from lipctrl.theorems.rows import with_certificate_head
+from lipctrl.theorems.rows import certificate_with_head
 from lipctrl.tools.output import certificate_name, staged, to_json
 from lipctrl.tools.plot import save_picture
 from lipctrl.tools.report import report_json
@@ -45,7 +46,10 @@ def write_bound(bound: Bound, policy: Policy, folder: Path) -> Path | None:
     """Write the certificate of a bound, if it has one; its path."""
     name = certificate_name(LIPSCHITZ)
     if bound.certificate is None:
+        with contextlib.suppress(OSError):  # one of an earlier run says something else
+            (folder / name).unlink()
         return None
     with staged(folder) as stage:
-        write_certificate(with_certificate_head(bound.certificate, policy.summary()), stage / name)
+        described = policy.summary() | {"network_sha256": policy.network.sha256}
+        write_certificate(certificate_with_head(bound.certificate, described, bound.words), stage / name)
     return folder / name

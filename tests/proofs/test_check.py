@@ -580,6 +580,7 @@ def many_digits() -> Iterator[None]:
     yield
     flint.ctx.prec = before
 
+
 KINDS: list[tuple[str, tuple[float, ...]]] = [
     ("identity", ()), ("relu", ()), ("leaky_relu", (-0.25,)), ("elu", (1.0,)), ("elu", (1.7,)), ("elu", (-0.5,)),
     ("gelu", ()), ("silu", ()), ("softplus", (1.0,)), ("softplus", (3.0,)), ("tanh", ()), ("sigmoid", ()),

@@ -36,8 +36,7 @@ def row(folder: Path) -> str:
 
 if __name__ == "__main__":
     folders = [Path(name) for name in sys.argv[1:]] or sorted(p.parent for p in Path("policies").glob("*/card.json"))
-    print(
-        "| policy | verdict | x* | area, small gain | area, Lyapunov | Lipschitz (product) | s |\n|---|---|---|---|---|---|---|"
-    )
+    columns = ("policy", "verdict", "x*", "area, small gain", "area, Lyapunov", "Lipschitz (product)", "s")
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
     for folder in folders:
         print(row(folder), flush=True)

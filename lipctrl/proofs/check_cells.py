@@ -1,0 +1,1263 @@
+"""The independent checker of regions of attraction proved by cells: one file, standard library and numpy.
+
+    python -I check_cells.py FILE        exit code 0 accepted, 1 rejected, 2 unreadable
+
+It believes nothing that the file says about itself and imports nothing of lipctrl. From the numbers in the file it
+proves again: that the loop has exactly one equilibrium x* in the stated box; that it contracts in the core; that V of
+each ellipsoid decreases outside the sets before it; that the image of every cell lies in cells of lower rank or in an
+ellipsoid; and that the loop is unchanged by full turns of its angles. Then it prints the claim that follows. The
+format is described in FORMAT-cells.md. Bottom up: affine forms, programs, networks, the loop, the steps of the proof,
+claims, files.
+
+Why the rounded arithmetic proves something. Numbers are IEEE binary64, rounded to nearest (tested at the start), with
+u = 2^-53. A Form stands for the numbers c + G e + d, |e_j| <= 1, |d| <= r, and in [lo, hi]. Each coefficient is a sum
+of at most four rounded products or sums, so that its error is below 8 u times `size`, the sum of the absolute values
+of all parts; 8 u size goes into r. Radii are sums and products of non-negative numbers with at most 5000 roundings
+each, relative to themselves: _up multiplies by 1 + 2^-36 and adds 2^-900, which also covers underflow (each at most
+2^-1074) and the rounding of the error terms. Matrix products of inner dimension n have errors of at most gamma_n |X||W|
+in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and gamma(n) below
+is 2 n u. sin, cos, tanh, exp, sqrt and arctan of numpy are trusted to 4 units in the last place (2^-50 relatively);
+2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole line and proves nothing: every
+decisive comparison is of the kind that NaN fails. Small decisions (the equilibrium, inverses) are exact fractions.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+import re
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+Array = Any
+U, LIBM, TINY = 2.0**-53, 2.0**-48, 2.0**-900
+TURN = (6.283185307179586, 6.283185307179587)  # neighbouring doubles around 2 pi
+MAX_BYTES, MAX_WIDTH, MAX_GRID, MAX_CELLS, MAX_STEPS = 32 * 2**20, 4096, 2**26, 5_000_000, 1000
+MAX_DEPTH, CHUNK, NARROW, UNMARKED = 8, 2048, 4, 2**31 - 1
+MAX_SECONDS = 600.0
+
+
+class Unreadable(Exception):
+    """The file is no certificate of this version at all."""
+
+
+class Rejected(Exception):
+    """The file is readable, but does not prove a claim."""
+
+
+class _Clock:
+    deadline = math.inf
+
+    def tick(self) -> None:
+        if time.monotonic() > self.deadline:
+            _reject("the time limit is over before everything is proved")
+
+
+_clock = _Clock()
+
+
+def _reject(reason: str) -> NoReturn:
+    raise Rejected(reason)
+
+
+def _need(condition: Any, reason: str) -> None:
+    if not bool(condition):
+        _reject(reason)
+
+
+# ------------------------------------------------------------------------------------------------------- affine forms
+
+
+def _up(radius: Array) -> Array:
+    return radius * (1.0 + 2.0**-36) + TINY
+
+
+def _gamma(n: int) -> float:
+    return 2.0 * n * U
+
+
+class Form:
+    """Numbers c + G e + d, |e_j| <= 1, |d| <= r, that lie in [lo, hi] as well: one for each cell (last axis)."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, c: Array, G: Array, r: Array, lo: Array = -np.inf, hi: Array = np.inf) -> None:
+        self.c, self.G, self.r, self.lo, self.hi = c, G, r, lo, hi
+
+    @staticmethod
+    def constant(value: float, cells: int) -> Form:
+        return Form(np.full(cells, value), np.zeros((0, cells)), np.zeros(cells))
+
+    def reach(self) -> Array:
+        """At least |x - c|."""
+        return _up(np.abs(self.G).sum(axis=0) + self.r)
+
+    def range(self) -> tuple[Array, Array]:
+        reach = self.reach()
+        slack = 4.0 * U * (np.abs(self.c) + reach) + TINY
+        lo, hi = (self.c - reach) - slack, (self.c + reach) + slack
+        known = np.isfinite(lo) & np.isfinite(hi)
+        return np.maximum(np.where(known, lo, -np.inf), self.lo), np.minimum(np.where(known, hi, np.inf), self.hi)
+
+    def __neg__(self) -> Form:
+        return Form(-self.c, -self.G, self.r, -np.asarray(self.hi), -np.asarray(self.lo))
+
+    def __add__(self, other: Form) -> Form:
+        A, B = _aligned(self.G, other.G)
+        size = np.abs(self.c) + np.abs(other.c) + np.abs(A).sum(axis=0) + np.abs(B).sum(axis=0)
+        return Form(self.c + other.c, A + B, _up(self.r + other.r + 8 * U * size))
+
+    def __sub__(self, other: Form) -> Form:
+        return self + (-other)
+
+    def __mul__(self, other: Form) -> Form:
+        A, B = _aligned(self.G, other.G)
+        A, B = A * other.c, B * self.c
+        c = self.c * other.c
+        size = np.abs(c) + np.abs(A).sum(axis=0) + np.abs(B).sum(axis=0)
+        r = np.abs(self.c) * other.r + np.abs(other.c) * self.r + self.reach() * other.reach()
+        return Form(c, A + B, _up(r + 8 * U * size))
+
+    def times(self, factor: float) -> Form:
+        c, G = self.c * factor, self.G * factor
+        return Form(c, G, _up(abs(factor) * self.r + 8 * U * (np.abs(c) + np.abs(G).sum(axis=0))))
+
+    def line(self, slope: Array, shift: Array, error: Array, lo: Array = -np.inf, hi: Array = np.inf) -> Form:
+        """phi(x), if |phi(v) - slope v - shift| <= error on the range, and phi in [lo, hi]."""
+        c, G = slope * self.c, slope * self.G
+        size = np.abs(c) + np.abs(shift) + np.abs(G).sum(axis=0)
+        return Form(c + shift, G, _up(np.abs(slope) * self.r + error + 8 * U * size), lo, hi)
+
+    def about(self, slope: Array, value: Array, error: Array, lo: Array = -np.inf, hi: Array = np.inf) -> Form:
+        """phi(x), if |phi(c + d) - value - slope d| <= error."""
+        G = slope * self.G
+        size = np.abs(value) + np.abs(G).sum(axis=0)
+        return Form(value, G, _up(np.abs(slope) * self.r + error + 8 * U * size), lo, hi)
+
+    def square(self) -> Form:
+        half = 0.5 * self.reach() ** 2
+        c, G = self.c**2 + half, 2.0 * self.c * self.G
+        size = np.abs(c) + np.abs(G).sum(axis=0)
+        return Form(c, G, _up(2.0 * np.abs(self.c) * self.r + half + 8 * U * size), 0.0)
+
+    def circular(self, value: Array, slope: Array) -> Form:
+        """sin or cos, phi'' = -phi: phi(c + d) = phi(c) + phi'(c) d - phi(xi) d^2 / 2, |phi(xi) - phi(c)| <= |d|."""
+        reach = self.reach()
+        half = _up(0.5 * reach**2)
+        most = half * np.clip(value + reach + LIBM, 0.0, 1.0)
+        least = half * np.clip(value - reach - LIBM, -1.0, 0.0)
+        error = 0.5 * (most - least) + LIBM * (1.0 + reach + half)
+        return self.about(slope, value - 0.5 * (most + least), error, -1.0, 1.0)
+
+    def by_derivative(self, function: Callable[[Array], Array], slopes: Callable[[Array, Array], Any]) -> Form:
+        """phi(c) + phi'(xi) d for increasing or decreasing phi, `slopes` bounding phi' between two arguments."""
+        lo, hi = self.range()
+        lo, hi = np.minimum(lo, self.c), np.maximum(hi, self.c)
+        least, most = slopes(lo, hi)
+        slope, value = 0.5 * (least + most), function(self.c)
+        reach, ends = self.reach(), np.sort(np.stack([function(lo), function(hi)]), axis=0)
+        error = 0.5 * (most - least) * reach + LIBM * (np.abs(value) + (np.abs(least) + np.abs(most)) * reach)
+        ends = np.where(np.isnan(ends).any(axis=0), np.array([[-np.inf], [np.inf]]), ends)
+        slack = LIBM * np.abs(ends) + TINY
+        return self.about(slope, value, error, ends[0] - slack[0], ends[1] + slack[1])
+
+    def at_least(self, low: float) -> Form:
+        lo, hi = self.range()
+        return self.line(*_above(lo, hi, low), np.maximum(lo, low), np.maximum(hi, low))
+
+    def own_symbol(self, place: int) -> Form:
+        """The same numbers, with the radius as coefficient of symbol number `place`, which nothing else uses yet."""
+        G = np.zeros((place + 1, len(self.c)))
+        G[: len(self.G)] = self.G
+        G[place] = self.r
+        return Form(self.c, G, np.zeros(len(self.c)), self.lo, self.hi)
+
+    def take(self, kept: Array) -> Form:
+        lo, hi = np.broadcast_to(self.lo, self.c.shape)[kept], np.broadcast_to(self.hi, self.c.shape)[kept]
+        return Form(self.c[kept], self.G[:, kept], self.r[kept], lo, hi)
+
+
+def _aligned(A: Array, B: Array) -> tuple[Array, Array]:
+    """The same symbols in both."""
+    count = max(len(A), len(B))
+    return _padded(A, count), _padded(B, count)
+
+
+def _padded(A: Array, count: int) -> Array:
+    return A if len(A) == count else np.concatenate([A, np.zeros((count - len(A), *A.shape[1:]))])
+
+
+def _above(lo: Array, hi: Array, low: Array) -> tuple[Array, Array, Array]:
+    """A line for max(v, low): convex, so the line's distance is greatest at the ends and at the kink."""
+    crossing = (lo < low) & (low < hi)
+    slope = np.where(crossing, (hi - low) / np.where(crossing, hi - lo, 1.0), np.where(lo >= low, 1.0, 0.0))
+    most = np.maximum(np.maximum(lo, low) - slope * lo, np.maximum(hi, low) - slope * hi)
+    least = np.where(crossing, low - slope * low, np.minimum(most, np.maximum(lo, low) - slope * lo))
+    least = np.where(crossing, least, np.minimum(least, np.maximum(hi, low) - slope * hi))
+    error = 0.5 * (most - least) + 8 * U * (np.abs(lo) + np.abs(hi) + np.abs(low))
+    return slope, 0.5 * (most + least), error
+
+
+def _tanh_line(lo: Array, hi: Array) -> tuple[Array, Array, Array]:
+    """A line of the slope of the chord for tanh."""
+    left, right = np.tanh(lo), np.tanh(hi)
+    width = hi - lo
+    wide = width > 1e-5
+    slope = np.where(wide, (right - left) / np.where(wide, width, 1.0), 1.0 - left * left)
+    slope = np.clip(slope, 0.0, 1.0)
+    turn = np.arctanh(np.minimum(np.sqrt(1.0 - slope), 1.0 - 2.0**-52))
+    top = _tanh_over(lo, hi, slope, turn, left, right)
+    bottom = -_tanh_over(-hi, -lo, slope, turn, -right, -left)
+    error = 0.5 * (top - bottom) + LIBM * (1.0 + np.abs(lo) + np.abs(hi) + np.abs(turn))
+    return slope, 0.5 * (top + bottom), error
+
+
+def _tanh_over(lo: Array, hi: Array, slope: Array, turn: Array, left: Array, right: Array) -> Array:
+    """At least tanh v - slope v on [lo, hi]: convex below 0, so greatest at an end; above 0 under any tangent."""
+    from_zero = np.clip(lo, 0.0, None)
+    point = np.clip(turn, from_zero, np.maximum(hi, from_zero))
+    value = np.tanh(point)
+    tilt = (1.0 - value * value) - slope
+    tangent = value - slope * point + np.maximum(tilt * (from_zero - point), tilt * (hi - point))
+    ends = np.maximum(left - slope * lo, right - slope * hi)
+    return np.where(hi > 0, np.maximum(ends, tangent), ends)
+
+
+# ----------------------------------------------------------------------------------------------------------- programs
+
+
+class Number:
+    """A form together with forms of its derivatives by k variables (none: a plain number)."""
+
+    def __init__(self, value: Form, by: Sequence[Form] = ()) -> None:
+        self.value, self.by = value, list(by)
+
+    def chain(self, value: Form, slope: Callable[[], Form]) -> Number:
+        if not self.by:
+            return Number(value)
+        factor = slope()
+        return Number(value, [part * factor for part in self.by])
+
+
+def _inverse(x: Form) -> Form:
+    lo, hi = x.range()
+    clear = (lo > 0) | (hi < 0)
+    if not clear.all():
+        x = Form(np.where(clear, x.c, np.nan), x.G, x.r, np.where(clear, lo, -np.inf), np.where(clear, hi, np.inf))
+    return x.by_derivative(lambda v: 1.0 / v, lambda a, b: _ordered(-1.0 / (a * a), -1.0 / (b * b)))
+
+
+def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
+    return np.minimum(a, b), np.maximum(a, b)
+
+
+def _sqrt(x: Form) -> Form:
+    return x.by_derivative(np.sqrt, lambda a, b: (0.5 / np.sqrt(b), 0.5 / np.sqrt(a)))
+
+
+def _exp(x: Form) -> Form:
+    return x.by_derivative(np.exp, lambda a, b: (np.exp(a), np.exp(b)))
+
+
+def _arctan(x: Form) -> Form:
+    def slopes(a: Array, b: Array) -> tuple[Array, Array]:
+        far, near = np.maximum(np.abs(a), np.abs(b)), np.where((a < 0) & (b > 0), 0.0, np.minimum(abs(a), abs(b)))
+        return 1.0 / (1.0 + far * far), 1.0 / (1.0 + near * near)
+
+    return x.by_derivative(np.arctan, slopes)
+
+
+def _tanh(x: Form) -> Form:
+    lo, hi = x.range()
+    return x.line(*_tanh_line(lo, hi), np.tanh(lo) - LIBM, np.tanh(hi) + LIBM)
+
+
+def _step_at(x: Form, low: float) -> Form:
+    """The derivatives (Clarke's) of max(x, low)."""
+    lo, hi = x.range()
+    left, right = np.where(lo > low, 1.0, 0.0), np.where(hi < low, 0.0, 1.0)
+    return Form(0.5 * (left + right), np.zeros((0, len(lo))), 0.5 * (right - left))
+
+
+def _one(x: Form) -> Form:
+    return Form.constant(1.0, len(x.c))
+
+
+def _product(a: Number, b: Number) -> Number:
+    return Number(a.value * b.value, [p * b.value + q * a.value for p, q in zip(a.by, b.by, strict=True)])
+
+
+UNARY: dict[str, Callable[[Number], Number]] = {
+    "neg": lambda a: Number(-a.value, [-part for part in a.by]),
+    "square": lambda a: a.chain(a.value.square(), lambda: a.value.times(2.0)),
+    "sqrt": lambda a: a.chain(_sqrt(a.value), lambda: _inverse(_sqrt(a.value)).times(0.5)),
+    "exp": lambda a: a.chain(_exp(a.value), lambda: _exp(a.value)),
+    "tanh": lambda a: a.chain(_tanh(a.value), lambda: _one(a.value) - _tanh(a.value).square()),
+    "arctan": lambda a: a.chain(_arctan(a.value), lambda: _inverse(_one(a.value) + a.value.square())),
+    "sin": lambda a: a.chain(_sin(a.value), lambda: _cos(a.value)),
+    "cos": lambda a: a.chain(_cos(a.value), lambda: -_sin(a.value)),
+    "abs": lambda a: a.chain(
+        a.value.at_least(0.0).times(2.0) - a.value, lambda: _step_at(a.value, 0.0).times(2.0) - _one(a.value)
+    ),
+}
+BINARY: dict[str, Callable[[Number, Number], Number]] = {
+    "add": lambda a, b: Number(a.value + b.value, [p + q for p, q in zip(a.by, b.by, strict=True)]),
+    "sub": lambda a, b: Number(a.value - b.value, [p - q for p, q in zip(a.by, b.by, strict=True)]),
+    "mul": _product,
+    "div": lambda a, b: _product(a, b.chain(_inverse(b.value), lambda: -_inverse(b.value).square())),
+}
+LIMITS: dict[str, Callable[[Number, float], Number]] = {
+    "at_least": lambda a, low: a.chain(a.value.at_least(low), lambda: _step_at(a.value, low)),
+    "at_most": lambda a, high: a.chain(-((-a.value).at_least(-high)), lambda: _step_at(-a.value, -high)),
+}
+
+
+def _sin(x: Form) -> Form:
+    return x.circular(np.sin(x.c), np.cos(x.c))
+
+
+def _cos(x: Form) -> Form:
+    return x.circular(np.cos(x.c), -np.sin(x.c))
+
+
+class Program:
+    """A straight-line program of the file."""
+
+    def __init__(self, fields: Any, inputs: int, outputs: int | None, what: str) -> None:
+        fields = _fields(fields, {"inputs", "constants", "code", "outputs"}, what)
+        _need(_count(fields["inputs"]) == inputs, f"{what} takes the wrong number of inputs")
+        self.inputs, self.constants = inputs, [float(value) for value in _vector(fields["constants"], None)]
+        _need(isinstance(fields["code"], list) and len(fields["code"]) <= MAX_WIDTH, f"{what} has no code")
+        self.code: list[tuple[str, list[int]]] = []
+        ready = inputs + len(self.constants)
+        for line in fields["code"]:
+            _need(isinstance(line, list) and line and isinstance(line[0], str), f"{what} has a strange instruction")
+            name, places = line[0], [_count(place) for place in line[1:]]
+            known = len(places) == 1 if name in UNARY else len(places) == 2 and (name in BINARY or name in LIMITS)
+            _need(known and all(place < ready for place in places), f"{what} has a strange instruction {name[:20]!r}")
+            _need(name not in LIMITS or self._is_constant(places[1]), f"{what} clips to a limit that is not constant")
+            self.code.append((name, places))
+            ready += 1
+        self.outputs = [_count(place) for place in _list(fields["outputs"], what)]
+        _need(self.outputs and all(place < ready for place in self.outputs), f"{what} has strange outputs")
+        _need(outputs is None or len(self.outputs) == outputs, f"{what} gives the wrong number of outputs")
+
+    def _is_constant(self, place: int) -> bool:
+        return self.inputs <= place < self.inputs + len(self.constants)
+
+    def __call__(self, values: Sequence[Number]) -> list[Number]:
+        cells, k = len(values[0].value.c), len(values[0].by)
+        zero = Form.constant(0.0, cells)
+        numbers = list(values) + [Number(Form.constant(c, cells), [zero] * k) for c in self.constants]
+        for name, places in self.code:
+            operands = [numbers[place] for place in places]
+            if name in UNARY:
+                numbers.append(UNARY[name](operands[0]))
+            elif name in BINARY:
+                numbers.append(BINARY[name](*operands))
+            else:
+                numbers.append(LIMITS[name](operands[0], self.constants[places[1] - self.inputs]))
+        return [numbers[place] for place in self.outputs]
+
+    def turns(self, angle: int) -> list[int | None]:
+        """By how many turns each output moves if one input moves by a full turn; None: not known."""
+        moved: list[int | None] = [int(place == angle) for place in range(self.inputs)]
+        moved += [0] * len(self.constants)
+        for name, places in self.code:
+            parts = [moved[place] for place in places]
+            result: int | None = None
+            if all(part == 0 for part in parts) or (name in ("sin", "cos") and parts[0] is not None):
+                result = 0
+            elif parts[0] is not None and name == "neg":
+                result = -parts[0]
+            elif parts[0] is not None and parts[-1] is not None and name in ("add", "sub"):
+                result = parts[0] + parts[1] if name == "add" else parts[0] - parts[1]  # type: ignore[operator]
+            moved.append(result)
+        return [moved[place] for place in self.outputs]
+
+
+# ------------------------------------------------------------------------------------------------------------ network
+
+
+class Layer:
+    """An affine map W x + b (kind "affine") or a scalar nonlinearity."""
+
+    def __init__(self, fields: Any) -> None:
+        _need(isinstance(fields, dict), "a layer is no object")
+        self.kind = fields.get("type")
+        if self.kind == "affine":
+            _fields(fields, {"type", "W", "b"}, "a layer")
+            self.W = _matrix(fields["W"], None, None)
+            self.n_out, self.n_in = self.W.shape
+            self.b = _vector(fields["b"], self.n_out)
+            self.size_W = np.ascontiguousarray(np.abs(self.W).T)
+            return
+        _need(self.kind in KINDS, f"this checker does not know the layer {str(self.kind)[:20]!r}")
+        names = KINDS[self.kind]
+        _fields(fields, {"type", "n", *names}, "a layer")
+        self.n_in = self.n_out = _count(fields["n"])
+        limits = self.kind == "hardtanh"
+        self.parameters = {name: _vector(fields[name], self.n_in, name if limits else None) for name in names}
+        if limits:
+            _need(np.all(self.parameters["low"] <= self.parameters["high"]), "a layer clips to an empty interval")
+
+    def line(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
+        """slope, shift, error with |phi(v) - slope v - shift| <= error on [lo, hi]."""
+        if self.kind == "tanh":
+            return _tanh_line(lo, hi)
+        if self.kind == "sigmoid":  # (1 + tanh(v / 2)) / 2
+            slope, shift, error = _tanh_line(0.5 * lo, 0.5 * hi)
+            return 0.25 * slope, 0.5 + 0.5 * shift, 0.5 * error + LIBM
+        if self.kind == "relu":
+            return _above(lo, hi, 0.0)
+        if self.kind == "leaky_relu":  # a v + (1 - a) max(v, 0)
+            a = self.parameters["negative_slope"]
+            slope, shift, error = _above(lo, hi, 0.0)
+            more = LIBM * (1.0 + np.abs(a)) * (np.abs(lo) + np.abs(hi))
+            return a + (1.0 - a) * slope, (1.0 - a) * shift, np.abs(1.0 - a) * error + more
+        if self.kind == "hardtanh":
+            return _clip_line(lo, hi, self.parameters["low"], self.parameters["high"])
+        return np.ones_like(lo), np.zeros_like(lo), np.zeros_like(lo)
+
+    def slopes(self, lo: Array, hi: Array) -> tuple[Array, Array]:
+        """Bounds of the derivatives (Clarke's) on [lo, hi]."""
+        if self.kind in ("tanh", "sigmoid"):
+            scale, top = (0.5, 0.25) if self.kind == "sigmoid" else (1.0, 1.0)
+            near = np.where((lo < 0) & (hi > 0), 0.0, np.minimum(np.abs(lo), np.abs(hi)))
+            far = np.maximum(np.abs(lo), np.abs(hi))
+            least, most = (top * (1.0 - np.tanh(scale * v) ** 2) for v in (far, near))
+            return np.maximum(least - 4 * LIBM, 0.0), np.minimum(most + 4 * LIBM, top)
+        if self.kind in ("relu", "leaky_relu"):
+            a = self.parameters.get("negative_slope", 0.0)
+            return _ordered(np.where(lo > 0, 1.0, a), np.where(hi < 0, a, 1.0))
+        if self.kind == "hardtanh":
+            low, high = self.parameters["low"], self.parameters["high"]
+            flat = (hi < low) | (lo > high)
+            return np.where((lo > low) & (hi < high), 1.0, 0.0), np.where(flat, 0.0, 1.0)
+        return np.ones_like(lo), np.ones_like(lo)
+
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "identity": (),
+    "relu": (),
+    "leaky_relu": ("negative_slope",),
+    "tanh": (),
+    "sigmoid": (),
+    "hardtanh": ("low", "high"),
+}
+
+
+def _clip_line(lo: Array, hi: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """A line for min(max(v, low), high): piecewise linear, so the distance is greatest at an end or a kink."""
+    left, right = np.clip(lo, low, high), np.clip(hi, low, high)
+    width = hi - lo
+    slope = np.where(width > 0, (right - left) / np.where(width > 0, width, 1.0), 0.0)
+    slope = np.where((lo >= low) & (hi <= high), 1.0, slope)
+    points = np.stack([lo, hi, np.clip(low, lo, hi), np.clip(high, lo, hi)])
+    gaps = np.clip(points, low, high) - slope * points
+    most, least = gaps.max(axis=0), gaps.min(axis=0)
+    return (
+        slope,
+        0.5 * (most + least),
+        0.5 * (most - least) + 8 * U * (np.abs(lo) + np.abs(hi) + np.abs(gaps).max(axis=0)),
+    )
+
+
+class Network:
+    """The policy of the file. Cells travel as arrays (1 + symbols, cells, channels): centre, then coefficients."""
+
+    def __init__(self, fields: Any) -> None:
+        fields = _fields(fields, {"layers"}, "the network")
+        self.layers = [Layer(layer) for layer in _list(fields["layers"], "the network")]
+        _need(self.layers, "the network has no layers")
+        for before, after in zip(self.layers[:-1], self.layers[1:], strict=True):
+            _need(before.n_out == after.n_in, "neighbouring layers have different sizes")
+        self.n_in, self.n_out = self.layers[0].n_in, self.layers[-1].n_out
+        _need(max(max(layer.n_in, layer.n_out) for layer in self.layers) <= MAX_WIDTH, "a layer is too wide")
+
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        for layer in self.layers:
+            if layer.kind == "affine":
+                digest.update(f"affine {layer.n_out} {layer.n_in}\n".encode())
+                digest.update(layer.W.astype(">f8").tobytes() + layer.b.astype(">f8").tobytes())
+            else:
+                digest.update(f"{layer.kind} {layer.n_in}\n".encode())
+                for name, value in sorted(layer.parameters.items()):
+                    digest.update(f"{name}\n".encode() + value.astype(">f8").tobytes())
+        return digest.hexdigest()
+
+    def __call__(self, inputs: Sequence[Form]) -> tuple[list[Form], list[tuple[Array, Array]]]:
+        """The action on every cell, and the range of the input of each nonlinearity."""
+        count = max(len(form.G) for form in inputs)
+        X = np.stack([np.concatenate([form.c[None], _padded(form.G, count)]) for form in inputs], axis=-1)
+        r = np.stack([form.r for form in inputs], axis=-1)
+        source, passed, ranges = (X, r), list[tuple[Any, ...]](), list[tuple[Array, Array]]()
+        known: tuple[Array, Array] = (np.full(r.shape, -np.inf), np.full(r.shape, np.inf))
+        for layer in self.layers:
+            size = _up(np.abs(X).sum(axis=0) + r)
+            if layer.kind == "affine":
+                heard = _up(size @ layer.size_W + np.abs(layer.b))
+                error = _gamma(layer.n_in + 2) * heard
+                r = _up(r @ layer.size_W + error)
+                X = X @ layer.W.T
+                X[0] = X[0] + layer.b
+                passed.append(("affine", layer, heard))
+                known = (np.full(r.shape, -np.inf), np.full(r.shape, np.inf))
+                if layer.n_out <= NARROW:
+                    X, r = _substituted(passed, source)
+                    source, passed = (X, r), []
+            else:
+                lo, hi = Form(X[0], X[1:], r, *known).range()
+                ranges.append((lo, hi))
+                slope, shift, error = layer.line(lo, hi)
+                reach = np.maximum(np.abs(lo), np.abs(hi))
+                passed.append(("line", slope, shift, error, reach))
+                X, r = X * slope, _up(np.abs(slope) * r + error + 8 * U * (np.abs(slope) * size + np.abs(shift)))
+                X[0] = X[0] + shift
+                known = _values(layer, lo, hi)
+        return [
+            Form(X[0, :, i], X[1:, :, i], r[:, i], known[0][:, i], known[1][:, i]) for i in range(self.n_out)
+        ], ranges
+
+    def derivatives(self, ranges: Sequence[tuple[Array, Array]], by: Sequence[Sequence[Form]]) -> tuple[Array, Array]:
+        """Middle and radius (cells, outputs, k) of the derivatives, from those of the inputs."""
+        ends = [[part.range() for part in row] for row in by]
+        lo = np.stack([np.stack([e[0] for e in row], axis=-1) for row in ends], axis=1)
+        hi = np.stack([np.stack([e[1] for e in row], axis=-1) for row in ends], axis=1)
+        middle = 0.5 * (lo + hi)
+        radius = _up(np.maximum(hi - middle, middle - lo))
+        left = iter(ranges)
+        for layer in self.layers:
+            if layer.kind == "affine":
+                radius = _up(np.abs(layer.W) @ (radius + _gamma(layer.n_in + 2) * np.abs(middle)))
+                middle = layer.W @ middle
+            else:
+                least, most = layer.slopes(*next(left))
+                centre = (0.5 * (least + most))[..., None]
+                spread = _up(np.maximum(most - centre[..., 0], centre[..., 0] - least))[..., None]
+                radius = _up((np.abs(centre) + spread) * radius + (spread + 4 * U * np.abs(centre)) * np.abs(middle))
+                middle = centre * middle
+        return middle, radius
+
+
+def _values(layer: Layer, lo: Array, hi: Array) -> tuple[Array, Array]:
+    """Bounds of phi on [lo, hi] that a form may lack."""
+    if layer.kind == "hardtanh":
+        limits = layer.parameters["low"], layer.parameters["high"]
+        return np.clip(lo, *limits), np.clip(hi, *limits)
+    if layer.kind == "tanh":
+        return np.tanh(lo) - LIBM, np.tanh(hi) + LIBM
+    return np.full(lo.shape, -np.inf), np.full(hi.shape, np.inf)
+
+
+def _substituted(passed: Sequence[tuple[Any, ...]], source: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The outputs of layers as one affine map of their inputs: the lines are put into one another from the end.
+
+    Always: output = v h + beta + error with |error| <= eps, h being the signal at the current place.
+    """
+    X, r = source
+    size = _up(np.abs(X).sum(axis=0) + r)
+    images, radii = [], []
+    for output in range(passed[-1][1].n_out):
+        v = np.zeros((1, passed[-1][1].n_out))
+        v[0, output] = 1.0
+        beta, eps = np.zeros(len(r)), np.zeros(len(r))
+        for step in reversed(passed):
+            if step[0] == "affine":
+                _, layer, heard = step
+                eps = eps + _gamma(layer.n_out + 4) * (np.sum(np.abs(v) * heard, axis=1) + np.abs(beta))
+                beta = beta + v @ layer.b
+                v = v @ layer.W
+            else:
+                _, slope, shift, error, reach = step
+                parts = np.abs(slope) * reach + np.abs(shift)
+                width = v.shape[1]
+                eps = eps + np.sum(np.abs(v) * (error + _gamma(width + 4) * parts), axis=1)
+                eps = eps + _gamma(width + 4) * np.abs(beta)
+                beta = beta + np.sum(v * shift, axis=1)
+                v = v * slope
+        image = np.sum(v * X, axis=2)
+        spread = np.sum(np.abs(v) * (r + _gamma(v.shape[1] + 4) * size), axis=1)
+        image[0] = image[0] + beta
+        images.append(image)
+        radii.append(_up(spread + eps + 8 * U * np.abs(beta)))
+    return np.stack(images, axis=-1), np.stack(radii, axis=-1)
+
+
+# ------------------------------------------------------------------------------------------------------------ the loop
+
+
+class Loop:
+    """x+ = step(x, pi(observe(x)))."""
+
+    def __init__(self, network: Any, model: Any, n: int) -> None:
+        self.n, self.network = n, Network(network)
+        m = self.network.n_out
+        model = _fields(model, {"name", "dt", "step", "observe"}, "the model")
+        self.step_program = Program(model["step"], n + m, n, "step")
+        self.observe_program = Program(model["observe"], n, self.network.n_in, "observe")
+        _need(_number(model["dt"]) > 0, "only sampled models are covered")
+
+    def step(self, x: Sequence[Number]) -> list[Number]:
+        y = self.observe_program(x)
+        actions, ranges = self.network([part.value for part in y])
+        place = max(len(form.G) for form in [*actions, *(number.value for number in x)])
+        numbers = []
+        k = len(x[0].by)
+        if k:
+            middle, radius = self.network.derivatives(ranges, [part.by for part in y])
+        for i, action in enumerate(actions):
+            value, by = action.own_symbol(place), []
+            place += 1
+            for j in range(k):
+                by.append(Form(middle[:, i, j], np.zeros((0, len(middle))), radius[:, i, j]).own_symbol(place))
+                place += 1
+            numbers.append(Number(value, by))
+        return self.step_program([*x, *numbers])
+
+    def is_periodic(self, angle: int) -> bool:
+        """Whether a full turn of a state turns the next state alone, and is not observed."""
+        seen, after = self.observe_program.turns(angle), self.step_program.turns(angle)
+        return all(part == 0 for part in seen) and all(part == int(i == angle) for i, part in enumerate(after))
+
+
+def _collapsed(x: Sequence[Form], n: int) -> list[Form]:
+    """The same sets with n symbols of the cell and one symbol for the rest of each state."""
+    forms = []
+    for i, form in enumerate(x):
+        G = np.zeros((2 * n, len(form.c)))
+        G[: min(n, len(form.G))] = form.G[:n]
+        G[n + i] = _up(np.abs(form.G[n:]).sum(axis=0) + form.r)
+        forms.append(Form(form.c, G, np.zeros(len(form.c)), form.lo, form.hi))
+    return forms
+
+
+def _advanced(loop: Loop, x: Sequence[Form], steps: int) -> list[Form]:
+    forms = list(x)
+    for count in range(steps):
+        forms = [
+            number.value for number in loop.step([Number(f) for f in (_collapsed(forms, loop.n) if count else forms)])
+        ]
+    return forms
+
+
+def _boxes(centers: Array, halves: Array) -> list[Form]:
+    """Cells, shape (N, n) each, with one symbol per axis."""
+    forms = []
+    for i in range(centers.shape[1]):
+        G = np.zeros((centers.shape[1], len(centers)))
+        G[i] = halves[:, i]
+        forms.append(Form(centers[:, i], G, np.zeros(len(centers))))
+    return forms
+
+
+def _box_between(lower: Array, upper: Array) -> list[Form]:
+    center = 0.5 * lower + 0.5 * upper
+    return _boxes(center, np.nextafter(np.maximum(upper - center, center - lower), np.inf))
+
+
+# -------------------------------------------------------------------------------------------------------- equilibrium
+
+
+def prove_equilibrium(loop: Loop, lower: Array, upper: Array) -> None:
+    """Krawczyk: c - Y g(c) + (I - Y G)(X - c) in the interior of X proves one zero of g(x) = F(x) - x in X."""
+    n = loop.n
+    middle = 0.5 * (lower + upper)
+    at = loop.step([Number(form) for form in _boxes(middle[None], np.zeros((1, n)))])
+    ends = [[Fraction(float(end[0])) for end in number.value.range()] for number in at if _finite(number.value)]
+    _need(len(ends) == n, "the loop cannot be evaluated at the equilibrium")
+    zero, one = Form.constant(0.0, 1), Form.constant(1.0, 1)
+    box = _box_between(lower[None], upper[None])
+    over = loop.step([Number(form, [one if i == j else zero for j in range(n)]) for i, form in enumerate(box)])
+    _need(all(_finite(part) for number in over for part in number.by), "the loop has no derivatives at the equilibrium")
+    G = [[[Fraction(float(e[0])) - (i == j) for e in over[i].by[j].range()] for j in range(n)] for i in range(n)]
+    try:
+        Y_float = np.linalg.inv(np.array([[float(sum(G[i][j])) / 2 for j in range(n)] for i in range(n)]))
+        Y = [[Fraction(float(value)) for value in row] for row in Y_float]
+    except (np.linalg.LinAlgError, ValueError, OverflowError):
+        _reject("the equilibrium is singular")
+    c, lo, hi = ([Fraction(float(value)) for value in part] for part in (middle, lower, upper))
+    for i in range(n):
+        least = most = c[i]
+        for j in range(n):
+            ends_g = sorted(Y[i][j] * (end - c[j]) for end in ends[j])
+            parts = [Fraction(i == j), Fraction(i == j)]
+            for k in range(n):
+                product = sorted(Y[i][k] * end for end in G[k][j])
+                parts = [parts[0] - product[1], parts[1] - product[0]]
+            spread = sorted(p * q for p in parts for q in (lo[j] - c[j], hi[j] - c[j]))
+            least, most = least - ends_g[1] + spread[0], most - ends_g[0] + spread[-1]
+        _need(lo[i] < least and most < hi[i], "the box is not proved to hold exactly one equilibrium")
+
+
+def _finite(form: Form) -> bool:
+    return bool(all(np.isfinite(end).all() for end in form.range()))
+
+
+# ---------------------------------------------------------------------------------------------------------- ellipsoids
+
+
+class Ellipsoid:
+    """{x : |T (x - center)| <= radius}, and S near T^-1 with |T S - I| <= gap, proved."""
+
+    def __init__(self, fields: Any, n: int, extra: set[str]) -> None:
+        fields = _fields(fields, {"center", "T", "radius", *extra}, "an ellipsoid")
+        self.center, self.T = _vector(fields["center"], n), _matrix(fields["T"], n, n)
+        self.radius = _number(fields["radius"])
+        _need(self.radius > 0, "an ellipsoid has a radius of zero or less")
+        try:
+            self.S = np.linalg.inv(self.T)
+        except np.linalg.LinAlgError:
+            _reject("an ellipsoid is flat")
+        _need(np.isfinite(self.S).all(), "an ellipsoid is flat")
+        T, S = ([[Fraction(float(v)) for v in row] for row in part] for part in (self.T, self.S))
+        total = Fraction(0)
+        for i in range(n):
+            for j in range(n):
+                total += abs(sum((T[i][k] * S[k][j] for k in range(n)), Fraction(-int(i == j))))
+        _need(total < Fraction(1, 10**6), "an ellipsoid is too flat")
+        self.gap = float(total) * (1 + 2.0**-40) + TINY
+
+    def coordinates(self, x: Sequence[Form]) -> list[Form]:
+        """T (x - center)."""
+        away = [form - Form.constant(float(c), len(form.c)) for form, c in zip(x, self.center, strict=True)]
+        return [_sum([part.times(float(t)) for t, part in zip(row, away, strict=True)]) for row in self.T]
+
+    def holds(self, x: Sequence[Form]) -> Array:
+        """Whether every point of each cell lies inside: the corners of its zonotope do."""
+        z = self.coordinates(x)
+        count = max(len(form.G) for form in z)
+        rest = np.sqrt(np.sum([form.r**2 for form in z], axis=0))
+        worst = np.zeros(len(rest))
+        for signs in range(2**count):
+            sign = np.array([1.0 if signs >> j & 1 else -1.0 for j in range(count)])
+            corner = [form.c + sign @ _padded(form.G, count) for form in z]
+            worst = np.maximum(worst, np.sqrt(np.sum([c**2 for c in corner], axis=0)))
+        size = np.sum([np.abs(form.c) + np.abs(form.G).sum(axis=0) for form in z], axis=0)
+        return _up(worst + rest + 8 * (count + 2) * U * size) <= self.radius
+
+    def points(self, centers: Array, halves: Array) -> list[Form]:
+        """center + S z for cells of z."""
+        z = _boxes(centers, halves)
+        return [
+            _sum([part.times(float(s)) for s, part in zip(row, z, strict=True)]) + Form.constant(float(c), len(centers))
+            for row, c in zip(self.S, self.center, strict=True)
+        ]
+
+
+def _sum(forms: Sequence[Form]) -> Form:
+    total = forms[0]
+    for form in forms[1:]:
+        total = total + form
+    return total
+
+
+def _cover(n: int, reach: float, deep: int, prove: Callable[[Array, Array], Array], what: str) -> int:
+    """Prove something on cells that cover the ball |z| <= reach, halving those where it fails; returns how many.
+
+    Cells are boxes of integers at level L: z in reach 2^(1-L) [k, k+1] - reach; their forms are a little larger.
+    """
+    level, used = 4, 0
+    places = np.stack(np.meshgrid(*[np.arange(2**level)] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    while len(places):
+        _clock.tick()
+        width = reach * 2.0 ** (1 - level)
+        centers = (places + (0.5 - 2.0 ** (level - 1))) * width
+        halves = np.full(centers.shape, 0.5 * width * (1 + 2.0**-40) + 2.0**-50 * reach)
+        near = np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1) * (1 - 2.0**-40) <= reach * reach
+        places, centers, halves = places[near], centers[near], halves[near]
+        used += len(places)
+        _need(level <= deep and used <= MAX_CELLS, f"{what}: not proved after {used} cells")
+        left = []
+        for start in range(0, len(places), CHUNK):
+            _clock.tick()
+            part = slice(start, start + CHUNK)
+            left.append(places[part][~prove(centers[part], halves[part])])
+        places, level = _children(np.concatenate(left)) if left else places, level + 1
+    return used
+
+
+def _children(places: Array) -> Array:
+    n = places.shape[1]
+    corners = np.stack(np.meshgrid(*[np.arange(2)] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    return (2 * places[:, None, :] + corners).reshape(-1, n)
+
+
+def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array) -> int:
+    """|T M T^-1| < 1 for all Jacobians M on the ball about each x* that holds the core (mean value theorem)."""
+    n = loop.n
+    offset = _norm_up(core.coordinates(_box_between(lower[None], upper[None])))
+    _need(offset < core.radius, "the core does not hold the equilibrium")
+    reach = (core.radius + 2.0 * offset) * (1.0 + 2.0 * core.gap + 2.0**-40)
+
+    def prove(centers: Array, halves: Array) -> Array:
+        x = core.points(centers, halves)
+        seeds = [[Form.constant(float(core.S[i, j]), len(centers)) for j in range(n)] for i in range(n)]
+        after = loop.step([Number(form, by) for form, by in zip(x, seeds, strict=True)])
+        A = [[_sum([after[k].by[j].times(float(row[k])) for k in range(n)]) for j in range(n)] for row in core.T]
+        # T M T^-1 = (T M S)(T S)^-1 and |(T S)^-1| <= 1 / (1 - gap)
+        return _spectral(A) * (1.0 + 2.0 * core.gap) < 1.0
+
+    return _cover(n, reach, 14, prove, "the core does not contract")
+
+
+def _norm_up(z: Sequence[Form]) -> float:
+    return float(_up(np.sqrt(np.sum([np.max(np.abs(form.range()), axis=0) ** 2 for form in z], axis=0)))[0])
+
+
+def _spectral(A: Sequence[Sequence[Form]]) -> Array:
+    """At least the spectral norm of matrices of forms: that of the centre, and Frobenius' of each coefficient."""
+    n = len(A)
+    count = max(len(entry.G) for row in A for entry in row)
+    parts = np.array([[np.concatenate([e.c[None], _padded(e.G, count), e.r[None]]) for e in row] for row in A])
+    C = np.moveaxis(parts[:, :, 0], -1, 0)
+    finite = np.isfinite(parts).all(axis=(0, 1, 2))
+    C = np.where(finite[:, None, None], C, 0.0)
+    left, _, right = np.linalg.svd(C)
+    # D = U' C V' for any U, V: |C| <= |D| / (smin(U) smin(V)), smin^2 >= 1 - |U'U - I|
+    D = np.swapaxes(left, 1, 2) @ C @ np.swapaxes(right, 1, 2)
+    size = n**4 * 8 * U * np.max(np.abs(C), axis=(1, 2))
+    norm = np.sqrt(np.max(np.abs(D).sum(axis=1), axis=1) * np.max(np.abs(D).sum(axis=2), axis=1)) + n * size
+    skew = np.maximum(*(np.abs(np.swapaxes(V, 1, 2) @ V - np.eye(n)).sum(axis=(1, 2)) for V in (left, right)))
+    centre = norm * (1.0 + 2.0 * (skew + n**4 * 8 * U))
+    rest = np.sqrt(np.sum(parts[:, :, 1:] ** 2, axis=(0, 1))).sum(axis=0)
+    return np.where(finite & (skew < 1e-3), _up(centre + rest), np.inf)
+
+
+def prove_decrease(loop: Loop, outer: Ellipsoid, steps: int, before: Sequence[Ellipsoid]) -> int:
+    """V(F^k(x)) < V(x), V = |T (x - center)|^2, wherever V(x) <= radius^2 outside the sets before."""
+
+    def prove(centers: Array, halves: Array) -> Array:
+        # |T (x - center)| = |T S z| >= (1 - gap) |z|
+        lowest = np.sqrt(np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1)) * (1.0 - outer.gap - 2.0**-40)
+        done = lowest > outer.radius
+        x = outer.points(centers, halves)
+        for inner in before:
+            done |= inner.holds(x)
+        left = np.nonzero(~done)[0]
+        if len(left):
+            start = [form.take(left) for form in x]
+            after = _advanced(loop, start, steps)
+            old, new = outer.coordinates(start), outer.coordinates(after)
+            growth = _sum([(b - a) * (b + a) for a, b in zip(old, new, strict=True)])
+            done[left] = growth.range()[1] < 0.0
+        return done
+
+    return _cover(loop.n, outer.radius * (1.0 + 2.0 * outer.gap + 2.0**-40), 32, prove, "V does not decrease")
+
+
+# --------------------------------------------------------------------------------------------------------------- cells
+
+
+class Grid:
+    """Cells low + i width / 2^level; `rank` is the number of the record that holds a cell, at the present level."""
+
+    def __init__(self, fields: Any, n: int) -> None:
+        fields = _fields(fields, {"low", "width", "angles"}, "a grid")
+        self.low, self.width = _vector(fields["low"], n), _vector(fields["width"], n)
+        self.angles = _list(fields["angles"], "a grid")
+        _need(len(self.angles) == n and all(type(flag) is bool for flag in self.angles), "a grid has strange angles")
+        _need(np.all(self.width > 0), "a grid has no width")
+        self.high = self.low + self.width
+        self.level, self.rank = 0, np.full((1,) * n, UNMARKED, dtype=np.int32)
+
+    def refine(self, level: int) -> None:
+        n = len(self.low)
+        _need(self.level <= level <= MAX_GRID.bit_length(), "the levels of a grid fall, or are too many")
+        _need(2 ** (level * n) <= MAX_GRID, "a grid has too many cells for this checker")
+        for low, width in zip(self.low, self.width, strict=True):
+            ends = [Fraction(float(low)), Fraction(float(width))]
+            unit = Fraction(1, max(end.denominator for end in ends) * 2 ** (level + MAX_DEPTH))
+            _need((abs(ends[0]) + ends[1]) / unit < 2**52, "the edges of a grid are not exact numbers")
+        for axis in range(n):
+            self.rank = np.repeat(self.rank, 2 ** (level - self.level), axis=axis)
+        self.level = level
+
+    def covers(self, lower: Array, upper: Array, below: Array) -> Array:
+        """Whether the boxes, shape (N, n), lie in cells of ranks less than `below`."""
+        covered = np.isfinite(lower).all(axis=1) & np.isfinite(upper).all(axis=1) & np.all(lower <= upper, axis=1)
+        rows = np.nonzero(covered)[0]
+        lower, upper = lower[rows], upper[rows]
+        for axis in np.nonzero(self.angles)[0]:
+            rows, lower, upper = self._wrapped(rows, lower, upper, int(axis))
+        inside = np.all((lower >= self.low) & (upper <= self.high), axis=1)
+        covered[rows[~inside]] = False
+        rows, lower, upper = rows[inside], lower[inside], upper[inside]
+        cell, last = self.width / 2**self.level, 2**self.level - 1
+        first = np.clip(np.floor((lower - self.low) / cell), 0, last).astype(np.int64)
+        end = np.clip(np.ceil((upper - self.low) / cell) - 1, 0, last).astype(np.int64)
+        first = np.clip(first - (self.low + first * cell > lower), 0, last)  # the edges are exact
+        end = np.clip(np.maximum(end + (self.low + (end + 1) * cell < upper), first), 0, last)
+        counts = np.prod(end - first + 1, axis=1)
+        covered[rows[counts > 2**20]] = False
+        kept = np.nonzero(covered[rows])[0]
+        while len(kept):
+            _clock.tick()
+            some = kept[: max(1, int(np.searchsorted(np.cumsum(counts[kept]), 2**22)))]
+            kept = kept[len(some) :]
+            covered[rows[some][~self._full(first[some], end[some], counts[some], below[rows[some]])]] = False
+        return covered
+
+    def _full(self, first: Array, end: Array, counts: Array, below: Array) -> Array:
+        """Whether all cells between two corners have ranks below."""
+        owner = np.repeat(np.arange(len(counts)), counts)
+        rest = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.zeros(len(owner), dtype=np.int64)
+        stride = 1
+        for axis in reversed(range(first.shape[1])):
+            size = (end[:, axis] - first[:, axis] + 1)[owner]
+            place += (first[owner, axis] + rest % size) * stride
+            rest //= size
+            stride <<= self.level
+        bad = self.rank.reshape(-1)[place] >= below[owner]
+        return np.bincount(owner[bad], minlength=len(counts)) == 0
+
+    def _wrapped(self, rows: Array, lower: Array, upper: Array, axis: int) -> tuple[Array, Array, Array]:
+        """Boxes moved by full turns into the grid's box along an angle; those across its end become two."""
+        turns = np.clip(np.floor((lower[:, axis] - self.low[axis]) / TURN[0]), -1e6, 1e6)
+        least, most = np.sort([turns * TURN[0], turns * TURN[1]], axis=0)
+        least, most = (np.where(turns == 0, 0.0, np.nextafter(v, s)) for v, s in ((least, -np.inf), (most, np.inf)))
+        a = np.where(turns == 0, lower[:, axis], np.nextafter(lower[:, axis] - most, -np.inf))
+        b = np.where(turns == 0, upper[:, axis], np.nextafter(upper[:, axis] - least, np.inf))
+        lower, upper = lower.copy(), upper.copy()
+        lower[:, axis], upper[:, axis] = a, b
+        over = np.nonzero(b > self.high[axis])[0]
+        second_lower, second_upper = lower[over], upper[over]
+        second_lower[:, axis] = np.nextafter(self.high[axis] - TURN[1], -np.inf)
+        second_upper[:, axis] = np.nextafter(second_upper[:, axis] - TURN[0], np.inf)
+        upper[over, axis] = self.high[axis]
+        second = (np.append(rows, rows[over]), np.vstack([lower, second_lower]), np.vstack([upper, second_upper]))
+        return second
+
+    def volume(self, lower: Array, upper: Array) -> float:
+        """Of the marked cells between two corners, rounded down."""
+        total = (self.rank != UNMARKED).astype(np.float64)
+        for low, cell, a, b in zip(self.low, self.width / 2**self.level, lower, upper, strict=True):
+            edges = np.clip(low + np.arange(2**self.level + 1) * cell, a, b)
+            total = np.tensordot(np.diff(edges), total, axes=1)
+        return float(total) * (1.0 - 2.0**-32)
+
+
+class Record:
+    """Cells of one grid, level and number of steps; its rank is its place in the file."""
+
+    def __init__(self, fields: Any, rank: int, grids: int) -> None:
+        numbers = [_count(value) for value in _list(fields, "a record")]
+        _need(len(numbers) == 4 and numbers[0] < grids and numbers[2] <= MAX_STEPS, "a strange record")
+        self.grid, self.level, self.steps, self.size = numbers
+        _need(self.level <= 32, "a strange record")
+        self.rank = rank
+
+
+def _unpacked(text: Any, sizes: Sequence[int]) -> list[Array]:
+    total = sum(sizes)
+    _need(isinstance(text, str) and total <= MAX_CELLS, "the cells are missing or too many")
+    try:
+        stream = zlib.decompressobj()
+        data = stream.decompress(base64.b64decode(text, validate=True), 4 * total + 1)
+    except (ValueError, zlib.error):
+        _reject("the cells cannot be read")
+    _need(len(data) == 4 * total and stream.eof and not stream.unused_data, "the cells have the wrong size")
+    joined = np.ascontiguousarray(np.frombuffer(data, dtype=np.uint8).reshape(4, total).T).view("<u4")[:, 0]
+    parts = np.split(joined.astype(np.int64), np.cumsum(sizes)[:-1]) if sizes else []
+    return [np.cumsum(part) for part in parts]
+
+
+class Region:
+    """The growing set: ellipsoids, then cells by rank."""
+
+    def __init__(self, loop: Loop, ellipsoids: Sequence[Ellipsoid], grids: Sequence[Grid]) -> None:
+        self.loop, self.ellipsoids, self.grids = loop, ellipsoids, grids
+        self.images = 0
+
+    def add(self, records: Sequence[Record], places: Sequence[Array]) -> None:
+        """Prove records of one grid and level, one after the other in rank."""
+        n, level, grid = self.loop.n, records[0].level, self.grids[records[0].grid]
+        grid.refine(level)
+        flat = np.concatenate(places)
+        _need(np.all((flat >= 0) & (flat < 2 ** (level * n))), "a cell lies outside its grid")
+        rank = np.repeat([record.rank for record in records], [record.size for record in records]).astype(np.int64)
+        steps = np.repeat([record.steps for record in records], [record.size for record in records])
+        marks = grid.rank.reshape(-1)
+        _need(np.all(marks[flat] == UNMARKED) and len(np.unique(flat)) == len(flat), "a cell is recorded twice")
+        marks[flat] = rank
+        grid.rank = marks.reshape(grid.rank.shape)
+        index = np.stack([(flat >> (level * (n - 1 - axis))) & (2**level - 1) for axis in range(n)], axis=1)
+        for depth in range(MAX_DEPTH + 1):
+            if not len(index):
+                return
+            _need(depth < MAX_DEPTH, f"record {rank[0]}: the image of a cell is not covered by cells of lower rank")
+            failed = ~self._arrive(grid, level + depth, index, steps, rank)
+            rank, steps = (np.repeat(part[failed], 2**n) for part in (rank, steps))
+            index = _children(index[failed])
+            _need(len(index) <= MAX_CELLS // 10, "too many images are not covered by cells of lower rank")
+
+    def _arrive(self, grid: Grid, level: int, index: Array, steps: Array, rank: Array) -> Array:
+        """Whether parts of cells arrive in cells of lower rank, or in an ellipsoid, after their number of steps."""
+        arrived = np.zeros(len(index), dtype=bool)
+        order = np.argsort(steps, kind="stable")
+        for start in range(0, len(order), CHUNK):
+            _clock.tick()
+            some = order[start : start + CHUNK]
+            lower = grid.low + index[some] * (grid.width / 2**level)
+            upper = grid.low + (index[some] + 1) * (grid.width / 2**level)
+            forms, count = _box_between(lower, upper), 0
+            while len(some):
+                due = steps[some] == count
+                if due.any():
+                    landed = [form.take(due) for form in forms]
+                    if count:
+                        lower, upper = (
+                            np.stack(ends, axis=1) for ends in zip(*(f.range() for f in landed), strict=True)
+                        )
+                    else:
+                        lower, upper = lower[due], upper[due]
+                    arrived[some[due]] = self._covered(landed, lower, upper, rank[some[due]])
+                    rest = ~due
+                    some, forms = some[rest], [form.take(rest) for form in forms]
+                    if not len(some):
+                        break
+                self.images += len(some)
+                forms = _advanced(self.loop, _collapsed(forms, self.loop.n) if count else forms, 1)
+                count += 1
+        return arrived
+
+    def _covered(self, forms: Sequence[Form], lower: Array, upper: Array, rank: Array) -> Array:
+        covered = np.zeros(len(rank), dtype=bool)
+        for grid in self.grids:
+            left = np.nonzero(~covered)[0]
+            covered[left] = grid.covers(lower[left], upper[left], rank[left])
+        for ellipsoid in self.ellipsoids:
+            left = np.nonzero(~covered)[0]
+            if len(left):
+                covered[left] = ellipsoid.holds([form.take(left) for form in forms])
+        return covered
+
+
+# ----------------------------------------------------------------------------------------------------- fields and files
+
+
+def _fields(value: Any, names: set[str], what: str) -> dict[str, Any]:
+    _need(isinstance(value, dict), f"{what} is no object")
+    _need(set(value) == names, f"{what} has missing or unknown fields")
+    return dict(value)
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    _need(isinstance(value, list), f"{what} is no list")
+    return list(value)
+
+
+def _count(value: Any) -> int:
+    _need(type(value) is int and 0 <= value < 2**31, "a count is no small integer")
+    return int(value)
+
+
+_HEX = re.compile(r"-?0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}")
+
+
+def _number(value: Any, limit: str | None = None) -> float:
+    if limit is not None and value == {"low": "-inf", "high": "inf"}[limit]:
+        return -math.inf if limit == "low" else math.inf
+    _need(isinstance(value, str) and _HEX.fullmatch(value), "a number is no hexadecimal double")
+    try:
+        number = float.fromhex(value)
+    except (OverflowError, ValueError):
+        _reject("a number overflows")
+    return number
+
+
+def _vector(value: Any, size: int | None, limit: str | None = None) -> Array:
+    vector = np.array([_number(entry, limit) for entry in _list(value, "a vector")], dtype=np.float64)
+    _need(size is None or len(vector) == size, "a vector has the wrong size")
+    return vector
+
+
+def _matrix(value: Any, rows: int | None, cols: int | None) -> Array:
+    entries = [_vector(row, cols) for row in _list(value, "a matrix")]
+    _need(entries and (rows is None or len(entries) == rows), "a matrix has the wrong size")
+    _need(len({len(row) for row in entries}) == 1 and len(entries[0]) > 0, "a matrix has rows of different sizes")
+    return np.stack(entries)
+
+
+_REQUIRED = {"format", "version", "theorem", "network", "model", "equilibrium", "core", "ellipsoids", "grids"}
+_REQUIRED |= {"records", "cells", "domain"}
+_OPTIONAL = {"network_sha256", "policy_sha256", "claim", "assumptions", "information"}
+
+
+def derive(certificate: dict[str, Any]) -> str:
+    """Prove everything and state the claim."""
+    _need(_REQUIRED <= set(certificate) <= _REQUIRED | _OPTIONAL, "missing or unknown fields")
+    box = _fields(certificate["equilibrium"], {"lower", "upper"}, "the equilibrium")
+    lower = _vector(box["lower"], None)
+    n = len(lower)
+    upper = _vector(box["upper"], n)
+    _need(1 <= n <= 6 and np.all(lower < upper), "the equilibrium's box is empty")
+    loop = Loop(certificate["network"], certificate["model"], n)
+    digest = loop.network.sha256()
+    _need(certificate.get("network_sha256") in (None, digest), "the digest of the network differs")
+    grids = [Grid(fields, n) for fields in _list(certificate["grids"], "the grids")]
+    angles = [any(grid.angles[i] for grid in grids) for i in range(n)]
+    for i in range(n):
+        _need(not angles[i] or loop.is_periodic(i), "the loop is not unchanged by full turns of an angle")
+    prove_equilibrium(loop, lower, upper)
+    core = Ellipsoid(certificate["core"], n, set())
+    cells = [prove_core(loop, core, lower, upper)]
+    ellipsoids = [core]
+    for fields in _list(certificate["ellipsoids"], "the ellipsoids"):
+        ellipsoid = Ellipsoid(fields, n, {"steps"})
+        steps = _count(fields["steps"])
+        _need(1 <= steps <= MAX_STEPS, "a strange number of steps")
+        cells.append(prove_decrease(loop, ellipsoid, steps, ellipsoids))
+        ellipsoids.append(ellipsoid)
+    lines = _list(certificate["records"], "the records")
+    records = [Record(fields, rank, len(grids)) for rank, fields in enumerate(lines)]
+    places = _unpacked(certificate["cells"], [record.size for record in records])
+    region = Region(loop, ellipsoids, grids)
+    for start, end in _runs(records):
+        region.add(records[start:end], places[start:end])
+    domain = _fields(certificate["domain"], {"grid", "lower", "upper", "volume"}, "the domain")
+    which = _count(domain["grid"])
+    _need(which < len(grids), "the domain has no grid")
+    low, high = _vector(domain["lower"], n), _vector(domain["upper"], n)
+    _need(np.all(low < high), "the domain is empty")
+    volume = grids[which].volume(low, high)
+    _need(0 <= _number(domain["volume"]) <= volume, "the claimed volume is greater than that of the cells")
+    counts = (cells, len(records), sum(record.size for record in records), region.images)
+    policy = certificate.get("policy_sha256")
+    _need(policy is None or (isinstance(policy, str) and re.fullmatch("[0-9a-f]{64}", policy)), "a strange digest")
+    return _words(loop, (lower, upper), angles, (low, high, volume), counts, (digest, policy))
+
+
+def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
+    """Neighbouring records of one grid and level."""
+    start = 0
+    for end in range(1, len(records) + 1):
+        same = end < len(records) and (records[end].grid, records[end].level) == (
+            records[start].grid,
+            records[start].level,
+        )
+        if not same:
+            yield start, end
+            start = end
+
+
+def _words(loop: Loop, box: Any, angles: Sequence[bool], domain: Any, counts: Any, digests: Any) -> str:
+    middle = ", ".join(f"{value:.9g}" for value in 0.5 * (box[0] + box[1]))
+    width = float(np.max(box[1] - box[0]))
+    turns = " modulo 2 pi in " + ", ".join(f"x{i + 1}" for i in range(loop.n) if angles[i]) if any(angles) else ""
+    low, high, volume = domain
+    share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
+    where = " x ".join(f"[{a:.9g}, {b:.9g}]" for a, b in zip(low, high, strict=True))
+    cells, records, marked, images = counts
+    return "\n".join(
+        [
+            f"Region of attraction: at least {share:.4f} % of {where} (volume {volume:.9g}).",
+            f"Every trajectory of the loop from the certified cells and ellipsoids converges to x*{turns},",
+            f"the only equilibrium in the box of width {width:.2g} about ({middle}).",
+            "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
+            "the exact nonlinear model, real arithmetic (no float32), the deterministic action, no disturbance.",
+            "States on the way may leave the domain.",
+            f"Proved: the core with {cells[0]} cells; {len(cells) - 1} ellipsoids with {sum(cells[1:])} cells; "
+            f"{marked} cells in {records} ranks with {images} images.",
+            f"Digest of the network: {digests[0]}.",
+            "Trusted, not checked: that the equations are those of the environment, and that the policy's file"
+            f"{'' if digests[1] is None else ' ' + digests[1]} means this network.",
+        ]
+    )
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Unreadable("a key occurs twice in one object")
+    return fields
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise Unreadable(f"{text[:40]} is not allowed")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The JSON object of a certificate, plain or gzip.
+
+    Raises
+    ------
+    Unreadable
+        If it is missing, too large, not JSON, has duplicate keys, or is not of this format, version and theorem.
+    """
+    try:
+        with open(path, "rb") as stream:
+            zipped = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if zipped else open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise Unreadable(f"the file is larger than {MAX_BYTES} bytes")
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_float=_no_constant,
+            parse_constant=_no_constant,
+        )
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+        raise Unreadable(f"cannot read the file: {str(error)[:200]}") from None
+    if not isinstance(value, dict) or value.get("format") != "lipctrl-certificate":
+        raise Unreadable("not a lipctrl certificate")
+    if type(value.get("version")) is not int or value["version"] != 1:
+        raise Unreadable("this checker reads version 1 alone")
+    if value.get("theorem") != "region_of_attraction":
+        raise Unreadable("this checker reads the theorem region_of_attraction alone")
+    return value
+
+
+def _rounds_to_nearest() -> bool:
+    one, tiny = np.float64(1.0), np.float64(U)
+    return bool(one + tiny == 1.0 and -one - tiny == -1.0 and one + 1.5 * tiny > 1.0 and np.float64(5e-324) > 0)
+
+
+def check(path: str | Path, seconds: float = MAX_SECONDS) -> tuple[int, str]:
+    """The exit code (0 accepted, 1 rejected, 2 unreadable), and the claim or the reason."""
+    try:
+        certificate = read(path)
+    except Unreadable as error:
+        return 2, str(error)
+    except Exception as error:
+        return 2, f"cannot read the file: {type(error).__name__}"
+    _clock.deadline = time.monotonic() + seconds
+    try:
+        with np.errstate(all="ignore"):
+            _need(_rounds_to_nearest(), "this machine does not round to nearest")
+            return 0, derive(certificate)
+    except Rejected as error:
+        return 1, str(error)
+    except Exception as error:
+        return 1, f"the check failed: {type(error).__name__}"
+    finally:
+        _clock.deadline = math.inf
+
+
+def main(arguments: Sequence[str]) -> int:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print("usage: python -I check_cells.py FILE", file=sys.stderr)
+        return 2
+    code, text = check(arguments[0])
+    if code == 0:
+        print(f"ACCEPTED (region_of_attraction)\n{text}")
+    else:
+        print(f"{'REJECTED' if code == 1 else 'UNREADABLE'}: {text.encode('ascii', 'backslashreplace').decode()}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -112,9 +112,7 @@ def test_models_of_another_kind_are_refused() -> None:
     with pytest.raises(LipctrlError, match="two states"):
         find_region(model, Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2))
     with pytest.raises(LipctrlError, match="domain"):
-        find_region(
-            Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), lower=[-1.0, 2.0], upper=[1.0, -2.0]
-        )
+        find_region(Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), lower=[-1.0, 2.0], upper=[1.0, -2.0])
 
 
 class SaturatedPendulum(Model):

@@ -30,6 +30,7 @@ def region_row(
     equilibrium: ArrayLike,
     seconds: float,
     progress: Callable[[str], None] | None = None,
+    box: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> tuple[TheoremResult, RegionOfAttraction | None]:
     """The nonlinear loop: from which states does every trajectory converge to the equilibrium?
 
@@ -43,6 +44,8 @@ def region_row(
     seconds : float
         Time for the search.
     progress : callable, optional
+    box : (low, high), optional
+        The domain of states, by default that of the model.
 
     Returns
     -------
@@ -52,7 +55,8 @@ def region_row(
         For the picture: `region.contains(x)`, `region.core`, `region.ellipsoids`, `region.simulation`.
     """
     began = time.perf_counter()
-    region = find_region(model, network, equilibrium, time_limit=seconds, progress=progress)
+    low, high = (None, None) if box is None else box
+    region = find_region(model, network, equilibrium, lower=low, upper=high, time_limit=seconds, progress=progress)
     took = time.perf_counter() - began
     if region is None:
         reason = "no neighbourhood of the equilibrium was found in which the nonlinear loop contracts."
@@ -74,7 +78,14 @@ def region_row(
     if shape == "ellipsoid":
         found = Region("ellipsoid", volume, units, largest.center, largest.P, 1.0)
     else:
-        found = Region("cells", volume, units)
+        found = Region(
+            "cells",
+            volume,
+            units,
+            domain_volume=region.domain_volume,
+            share=region.share,
+            simulated_share=region.simulation.share,
+        )
     return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(region)), region
 
 
@@ -108,3 +119,11 @@ def in_goal(goal: Goal | None, region: RegionOfAttraction) -> bool:
     if goal is None:
         return True
     return goal.contains(region.equilibrium.lo) and goal.contains(region.equilibrium.hi)
+
+
+def picture(region: RegionOfAttraction, per_axis: int = 400) -> dict[str, Any]:
+    """The certified set on a grid of points of the domain, and the simulated starts that do not converge."""
+    low, high = region.lower, region.upper
+    axes = [a + (np.arange(per_axis) + 0.5) / per_axis * (b - a) for a, b in zip(low, high, strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    return {"low": low, "high": high, "certified": region.contains(points), "failing": region.simulation.failing}

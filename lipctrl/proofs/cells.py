@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import LipctrlError
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.ellipsoid import Ellipsoid
-from lipctrl.proofs.grid import Bools, Grid, Integers, Ranges
+from lipctrl.proofs.grid import Bools, Grid, Integers, Ranges, join
 
 Array = NDArray[np.float64]
 
@@ -42,13 +42,22 @@ class Images:
 
     grid: int
     level: int
-    index: Integers
     steps: tuple[int, ...]
+    index: Integers
     ranges: tuple[Ranges, ...]
 
     def take(self, kept: Bools) -> Images:
         ranges = tuple(part.take(kept) for part in self.ranges)
-        return Images(self.grid, self.level, self.index[kept], self.steps, ranges)
+        return Images(self.grid, self.level, self.steps, self.index[kept], ranges)
+
+    @staticmethod
+    def join(parts: Sequence[Images]) -> list[Images]:
+        """The same images in as few objects as can be: one for each grid, level and tuple of steps."""
+        groups: dict[tuple[int, int, tuple[int, ...]], list[Images]] = {}
+        for part in parts:
+            if len(part.index):
+                groups.setdefault((part.grid, part.level, part.steps), []).append(part)
+        return [Images(*key, *_joined(group)) if len(group) > 1 else group[0] for key, group in groups.items()]
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,11 @@ class Record:
     rank: int
     steps: int
     index: Integers
+
+
+def _joined(parts: Sequence[Images]) -> tuple[Integers, tuple[Ranges, ...]]:
+    ranges = zip(*(part.ranges for part in parts), strict=True)
+    return np.concatenate([part.index for part in parts]), tuple(join(same) for same in ranges)
 
 
 class CertifiedSet:
@@ -125,7 +139,7 @@ class CertifiedSet:
         kept = [ranges.take(np.isin(cells, active)) for _, cells, ranges in seen]
         for count, cells in caught:
             self._add(place, index[cells], count)
-        return Images(place, grid.level, index[active], tuple(count for count, _, _ in seen), tuple(kept))
+        return Images(place, grid.level, tuple(count for count, _, _ in seen), index[active], tuple(kept))
 
     def _elsewhere(self, place: int, lower: Array, upper: Array) -> Bools:
         """Whether boxes lie in an ellipsoid, or in the marked cells of another grid."""

@@ -6,6 +6,7 @@ overlaps itself a little, since no double equals pi.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,19 @@ class Ranges:
             self.first_again[stays],
             self.last_again[stays],
         )
+
+
+def join(parts: Sequence[Ranges]) -> Ranges:
+    """The ranges of several sets of boxes, one after the other."""
+    starts = np.cumsum([0, *(len(part.inside) for part in parts[:-1])])
+    return Ranges(
+        np.concatenate([part.inside for part in parts]),
+        np.concatenate([part.first for part in parts]),
+        np.concatenate([part.last for part in parts]),
+        np.concatenate([part.again + start for part, start in zip(parts, starts, strict=True)]),
+        np.concatenate([part.first_again for part in parts]),
+        np.concatenate([part.last_again for part in parts]),
+    )
 
 
 class Grid:

@@ -44,6 +44,7 @@ def fill(
             if time.perf_counter() > deadline:
                 break
             waiting.append(proved.fly(place, index[start : start + size], keep))
+        waiting = Images.join(waiting)
         while time.perf_counter() < deadline:
             added = [proved.grow(images) for images in waiting]
             if not any(new.any() for new in added):

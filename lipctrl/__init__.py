@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lipctrl.pipeline import certify
     from lipctrl.plants.linearize import linearize
     from lipctrl.plants.plant import Plant
-    from lipctrl.proofs.check import check
+    from lipctrl.proofs.checking import check
     from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
     from lipctrl.theorems.lipschitz import lipschitz
 
@@ -40,7 +40,7 @@ _HOME = {
     "LipctrlError": "lipctrl.errors",
     "Plant": "lipctrl.plants.plant",
     "certify": "lipctrl.pipeline",
-    "check": "lipctrl.proofs.check",
+    "check": "lipctrl.proofs.checking",
     "linearize": "lipctrl.plants.linearize",
     "lipschitz": "lipctrl.theorems.lipschitz",
     "load_policy": "lipctrl.networks.loading.policy",

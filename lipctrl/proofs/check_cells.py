@@ -15,7 +15,8 @@ of at most four rounded products or sums, so that its error is below 8 u times `
 of all parts; 8 u size goes into r. Radii are sums and products of non-negative numbers with at most 5000 roundings
 each, relative to themselves: _up multiplies by 1 + 2^-36 and adds 2^-900, which also covers underflow (each at most
 2^-1074) and the rounding of the error terms. Matrix products of inner dimension n have errors of at most gamma_n |X||W|
-in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and gamma(n) below
+in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and gamma(n)
+below
 is 2 n u. sin, cos, tanh, exp, sqrt and arctan of numpy are trusted to 4 units in the last place (2^-50 relatively);
 2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole line and proves nothing: every
 decisive comparison is of the kind that NaN fails. Small decisions (the equilibrium, inverses) are exact fractions.

@@ -14,12 +14,12 @@ u = 2^-53. A Form stands for the numbers c + G e + d, |e_j| <= 1, |d| <= r, and 
 of at most four rounded products or sums, so that its error is below 8 u times `size`, the sum of the absolute values
 of all parts; 8 u size goes into r. Radii are sums and products of non-negative numbers with at most 5000 roundings
 each, relative to themselves: _up multiplies by 1 + 2^-36 and adds 2^-900, which also covers underflow (each at most
-2^-1074) and the rounding of the error terms. Matrix products of inner dimension n have errors of at most gamma_n |X||W|
-in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and gamma(n)
-below
-is 2 n u. sin, cos, tanh, exp, sqrt and arctan of numpy are trusted to 4 units in the last place (2^-50 relatively);
-2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole line and proves nothing: every
-decisive comparison is of the kind that NaN fails. Small decisions (the equilibrium, inverses) are exact fractions.
+2^-1074) and the rounding of the error terms. Matrix products of inner dimension n have errors of at most gamma_n
+|X||W| in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and
+_gamma below is 2 n u. sin, cos, tanh, exp, sqrt and arctan of numpy are trusted to 4 units in the last place (2^-50
+relatively); 2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole line and proves nothing:
+every decisive comparison is of the kind that NaN fails. Small decisions (the equilibrium, inverses) are exact
+fractions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ U, LIBM, TINY = 2.0**-53, 2.0**-48, 2.0**-900
 TURN = (6.283185307179586, 6.283185307179587)  # neighbouring doubles around 2 pi
 MAX_BYTES, MAX_WIDTH, MAX_GRID, MAX_CELLS, MAX_STEPS = 32 * 2**20, 4096, 2**26, 5_000_000, 1000
 MAX_DEPTH, CHUNK, NARROW, UNMARKED = 8, 2048, 4, 2**31 - 1
-MAX_SECONDS = 600.0
+MAX_COVER, MAX_PARTS, MAX_SECONDS = 1_000_000, 500_000, 600.0
 
 
 class Unreadable(Exception):
@@ -779,7 +779,7 @@ def _cover(n: int, reach: float, deep: int, prove: Callable[[Array, Array], Arra
         near = np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1) * (1 - 2.0**-40) <= reach * reach
         places, centers, halves = places[near], centers[near], halves[near]
         used += len(places)
-        _need(level <= deep and used <= MAX_CELLS, f"{what}: not proved after {used} cells")
+        _need(level <= deep and used <= MAX_COVER, f"{what}: not proved after {used} cells")
         left = []
         for start in range(0, len(places), CHUNK):
             _clock.tick()
@@ -1002,7 +1002,7 @@ class Region:
             failed = ~self._arrive(grid, level + depth, index, steps, rank)
             rank, steps = (np.repeat(part[failed], 2**n) for part in (rank, steps))
             index = _children(index[failed])
-            _need(len(index) <= MAX_CELLS // 10, "too many images are not covered by cells of lower rank")
+            _need(len(index) <= MAX_PARTS, "too many images are not covered by cells of lower rank")
 
     def _arrive(self, grid: Grid, level: int, index: Array, steps: Array, rank: Array) -> Array:
         """Whether parts of cells arrive in cells of lower rank, or in an ellipsoid, after their number of steps."""

@@ -818,7 +818,7 @@ def _norm_up(z: Sequence[Form]) -> float:
 
 
 def _spectral(A: Sequence[Sequence[Form]]) -> Array:
-    """At least the spectral norm of matrices of forms: that of the centre, and Frobenius' of each coefficient."""
+    """At least the spectral norm of matrices of forms: that of the centre, and Frobenius' of the rest."""
     n = len(A)
     count = max(len(entry.G) for row in A for entry in row)
     parts = np.array([[np.concatenate([e.c[None], _padded(e.G, count), e.r[None]]) for e in row] for row in A])
@@ -832,7 +832,8 @@ def _spectral(A: Sequence[Sequence[Form]]) -> Array:
     norm = np.sqrt(np.max(np.abs(D).sum(axis=1), axis=1) * np.max(np.abs(D).sum(axis=2), axis=1)) + n * size
     skew = np.maximum(*(np.abs(np.swapaxes(V, 1, 2) @ V - np.eye(n)).sum(axis=(1, 2)) for V in (left, right)))
     centre = norm * (1.0 + 2.0 * (skew + n**4 * 8 * U))
-    rest = np.sqrt(np.sum(parts[:, :, 1:] ** 2, axis=(0, 1))).sum(axis=0)
+    columns = np.sqrt(np.sum(parts[:, :, 1:] ** 2, axis=0)).sum(axis=1)
+    rest = np.sqrt(np.sum(columns**2, axis=0))
     return np.where(finite & (skew < 1e-3), _up(centre + rest), np.inf)
 
 

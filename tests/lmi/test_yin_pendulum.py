@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import block_diag
 
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.feasible import balanced_multipliers
@@ -43,10 +44,10 @@ def pendulum_lmi(folder, half_width: float, angle: float, limit: float | None) -
     sector = Multiplier("Tq", a, a + Factor(1, {0: Ball.exact([[-slope, 0.0]])}))
     storage = (Congruence("P", E, E, 0.5), Congruence("P", F, F, -0.5))
     inequalities = [MatrixInequality("dissipation", sizes, (*storage, *terms, sector))]
-    for row in (*(W1 / half_width), np.array([1 / angle, 0.0])):
-        inequalities.append(
-            MatrixInequality("face", (2,), (Congruence("P", E, E, 0.5),), Ball.exact(-np.outer(row, row)))
-        )
+    rows = [*(W1 / half_width), np.array([1 / angle, 0.0])]
+    faces = tuple(Congruence("P", selector(k, 2), selector(k, 2), 0.5) for k in range(len(rows)))
+    inside = Ball.exact(-block_diag(*(np.outer(row, row) for row in rows)))
+    inequalities.append(MatrixInequality("faces", (2,) * len(rows), faces, inside))
     P, T = Variable("P", 2, symmetric=True), Variable("Tq", 1, lower=0.0)
     lmi = LMI((P, *variables, T), tuple(inequalities), {"P": np.eye(2)})
     guess = {"P": np.diag([50.0, 5.0]), "Tq": np.ones(1)} | {v.name: np.zeros(v.size) for v in variables}

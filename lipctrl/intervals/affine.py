@@ -287,6 +287,25 @@ class AffineForm:
         return f"AffineForm(shape {self.shape}, {len(self.generators)} symbols)"
 
 
+def linear_map(W: Array, x: Sequence[AffineForm], shift: Array | None = None) -> tuple[AffineForm, ...]:
+    """W (x - shift) for a matrix W, shape (k, n), and n forms of shape (N,), by matrix products.
+
+    |fl(W v) - W v| <= gamma_n |W||v| for each column v of centers and coefficients, in whatever order a BLAS adds.
+    """
+    count = max(len(form.generators) for form in x)
+    X = np.zeros((1 + count, len(x), *x[0].shape))
+    radius = np.empty(X.shape[1:])
+    for i, form in enumerate(x):
+        X[0, i] = form.center if shift is None else form.center - shift[i]
+        X[1 : 1 + len(form.generators), i] = form.generators
+        radius[i] = form.radius
+    with np.errstate(all="ignore"):
+        size = _total(X)
+        image = W @ X
+        radius = np.abs(W) @ (radius + rounding.gamma(len(x) + 4) * size) * _GROW + _TINY
+    return tuple(AffineForm(image[0, i], image[1:, i], radius[i]) for i in range(len(W)))
+
+
 def stack(forms: Sequence[AffineForm | ArrayLike], shape: tuple[int, ...]) -> AffineForm:
     """Join forms (or constants) of one shape along a new last axis, with a common set of symbols."""
     lifted = [_lift(form) for form in forms]

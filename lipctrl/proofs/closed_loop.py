@@ -74,7 +74,18 @@ class ClosedLoop:
     def advance(self, x: State, steps: int) -> State:
         """The state after several steps; the first n symbols stay those of x."""
         for count in range(steps):
-            x = self.step(_collapsed(x, self.n), _oriented(x)) if count else self.step(x)
+            x = self.follow(x, count)
+        return x
+
+    def follow(self, x: State, count: int) -> State:
+        """The next state of cells that have made `count` steps; the first n symbols stay."""
+        return self.step(_collapsed(x, self.n), _oriented(x)) if count else self.step(x)
+
+    def simulate(self, x: Array, steps: int = 1) -> Array:
+        """The states, shape (N, n), after so many steps, in floating point."""
+        with np.errstate(all="ignore"):
+            for _ in range(steps):
+                x = self.model.advance(x, self.network(self.model.outputs(x)))
         return x
 
     def flight(self, lower: Array, upper: Array) -> Generator[tuple[Array, Array], NDArray[np.bool_] | None, None]:

@@ -1,27 +1,36 @@
 """A quadratic function proved to decrease on the nonlinear loop F, by branch and bound.
 
-Theorem. Let every trajectory from the set `inner` converge to x*, and V(x) = |T (x - center)|^2. If V(F^k(x)) < V(x)
-for every x with V(x) <= c outside `inner`, shown by finitely many closed cells with an upper bound below zero, then
-every trajectory from {V <= c} converges to x*: F^k maps {V <= c} outside `inner` into {V <= c} and decreases V by at
-least the smallest of the margins, so that it enters `inner` after finitely many blocks of k steps.
+Theorem. Let every trajectory from each of the sets `inner` converge to x*, and V(x) = |T (x - center)|^2. Suppose that
+for every x with V(x) <= c outside them there is a j <= k such that
 
-On a cell both x and F^k(x) are affine forms in the same symbols e, so that the difference is one quadratic in e:
+    V(F^j(x)) < V(x),   or   F^j(x) lies in one of `inner`,
 
-    const + l'e + e'Qe,   at most   const + sum_j max over e_j of (l_j e_j + Q_jj e_j^2) + sum of abs(Q_ij), i != j.
+shown by finitely many closed cells, each with one j, and an upper bound below zero of V(F^j(x)) - V(x). Then every
+trajectory from {V <= c} converges to x*: as long as it does not meet `inner`, it returns to {V <= c} within k steps,
+with V smaller by at least the smallest of the margins. With k = 1 it never leaves {V <= c} before.
+
+Cells are boxes of z with x = center + S z, S near T^-1, so that V = |TSz|^2 is |z|^2 up to |TS - I|. On a cell both
+z and T (F^j(x) - center) are affine forms in the same symbols e, so that the difference is one quadratic in e:
+
+    const + l'e + e'Qe,   at most   const + sum_i max over e_i of (l_i e_i + Q_ii e_i^2) + sum of abs(Q_ij), i != j.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.intervals.affine import AffineForm
 from lipctrl.proofs.closed_loop import ClosedLoop, State
 from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells, smallest
 
 Array = NDArray[np.float64]
+
+_CHUNK = 1024
 
 
 @dataclass
@@ -30,19 +39,25 @@ class Decrease:
 
     proved: Ellipsoid | None
     cells: int
+    complete: bool = True
     violations: list[Array] = field(default_factory=list)
 
 
 def prove_decrease(
     loop: ClosedLoop,
     ball: Ellipsoid,
-    inner: Ellipsoid,
+    inner: Ellipsoid | Sequence[Ellipsoid],
     steps: int = 1,
     max_cells: int = 60_000,
     deadline: float = np.inf,
     splits: int = 24,
+    tolerance: float = 1e-3,
 ) -> Decrease:
-    """The largest radius, at most that of `ball`, for which V is proved to decrease outside `inner`."""
+    """The largest radius, at most that of `ball`, for which V is proved to decrease outside `inner`.
+
+    Cells above 1 - `tolerance` times the level are given up when no others are left.
+    """
+    inner = [inner] if isinstance(inner, Ellipsoid) else list(inner)
     S, error = ball.inverse()
     slack = 1.0 + 4.0 * error + 2.0**-40
     level = ball.radius * ball.radius
@@ -52,23 +67,26 @@ def prove_decrease(
         lowest = smallest(centers, half_widths) / (slack * slack)
         kept = lowest < level
         centers, half_widths, lowest = centers[kept], half_widths[kept], lowest[kept]
+        if used and len(lowest) and lowest.min() > (1.0 - tolerance) * level:
+            level = float(lowest.min())
+            break
         if used + len(centers) > max_cells or time.perf_counter() > deadline:
             if len(lowest):
-                level = min(level, float(lowest.min()))
+                level, result.complete = min(level, float(lowest.min())), False
             break
         used += len(centers)
-        bound, hot = np.full(len(centers), np.inf), np.zeros(len(centers), dtype=bool)
-        for start in range(0, len(centers), 1024):
-            part = slice(start, start + 1024)
-            x = ball.points(S, centers[part], half_widths[part])
-            done = inner.size(x) <= inner.radius
-            bound[part] = np.where(done, -np.inf, growth(ball, x, loop.advance(x, steps)))
-        left = ~(bound < 0.0)
+        left = np.ones(len(centers), dtype=bool)
+        plan = Plan.of(loop, ball, inner, S, centers, steps)
+        order = np.argsort(plan.steps, kind="stable")
+        for start in range(0, len(centers), _CHUNK):
+            some = order[start : start + _CHUNK]
+            left[some] = ~decreases(loop, ball, inner, S, error, centers[some], half_widths[some], plan.take(some))
+        bad = centers[left & (plan.steps == 0) & (plan.start < 0)]
         centers, half_widths = centers[left], half_widths[left]
-        hot = _grows(loop, ball, inner, S, centers, steps)
-        if hot.any():
-            level = min(level, float(np.min(np.sum(centers[hot] ** 2, axis=1))) * (1.0 - 1e-6))
-            result.violations.append(ball.center + centers[hot] @ S.T)
+        if len(bad):
+            bad = descend(loop, ball, inner, S, bad, float(half_widths.max()), steps)
+            level = min(level, float(np.min(np.sum(bad**2, axis=1))) * (1.0 - tolerance))
+            result.violations.append(ball.center + bad @ S.T)
         centers, half_widths = _split(centers, half_widths)
     result.cells = used
     radius = float(np.nextafter(np.sqrt(max(level, 0.0)) * (1.0 - 2.0**-40), 0.0))
@@ -77,9 +95,123 @@ def prove_decrease(
     return result
 
 
-def growth(ball: Ellipsoid, x: State, after: State) -> Array:
-    """An upper bound of V(after) - V(x) on each cell, where both are forms in the same symbols."""
-    old, new = ball.coordinates(x), ball.coordinates(after)
+@dataclass
+class Plan:
+    """What to prove of each cell, guessed from its centre in floating point.
+
+    Attributes
+    ----------
+    start : array of int, shape (N,)
+        The inner set that holds the centre; -1: none.
+    steps : array of int, shape (N,)
+        After how many steps to look; 0: V grows and no inner set is reached.
+    target : array of int, shape (N,)
+        The inner set that the image is to lie in; -1: V is to fall.
+    """
+
+    start: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    target: NDArray[np.int64]
+
+    @staticmethod
+    def of(
+        loop: ClosedLoop,
+        ball: Ellipsoid,
+        inner: Sequence[Ellipsoid],
+        S: Array,
+        z: Array,
+        steps: int,
+        eps: float = 0.0,
+    ) -> Plan:
+        """The first step after which V fell clearly; else an inner set reached, else the step of the smallest V.
+
+        V must fall by the factor 1 - eps at least.
+        """
+        x = ball.center + z @ S.T
+        plan = Plan(_holder(inner, x), np.zeros(len(x), dtype=np.int64), np.full(len(x), -1))
+        value = np.sum(z * z, axis=1)
+        best = (1.0 - eps) * value
+        moving = np.arange(len(x))
+        for count in range(1, steps + 1):
+            x = loop.simulate(x)
+            with np.errstate(all="ignore"):
+                after = np.sum(((x - ball.center) @ ball.T.T) ** 2, axis=1)
+                lower = after < best[moving]
+            plan.steps[moving[lower]] = count
+            best[moving[lower]] = after[lower]
+            decided = after < 0.97 * value[moving]
+            if count > 1:
+                holder = np.where(decided, -1, _holder(inner, x, 0.98))
+                plan.target[moving] = holder
+                plan.steps[moving[holder >= 0]] = count
+                decided |= holder >= 0
+            left = ~decided & np.all(np.isfinite(x), axis=1)
+            moving, x = moving[left], x[left]
+            if not len(moving):
+                break
+        return plan
+
+    def take(self, some: NDArray[np.int64]) -> Plan:
+        return Plan(self.start[some], self.steps[some], self.target[some])
+
+
+def _holder(inner: Sequence[Ellipsoid], x: Array, share: float = 1.0) -> NDArray[np.int64]:
+    """The last of the inner sets that holds each state; -1: none."""
+    holder = np.full(len(x), -1)
+    with np.errstate(all="ignore"):
+        for place, e in enumerate(inner):
+            holder[np.sum(((x - e.center) @ e.T.T) ** 2, axis=1) <= (share * e.radius) ** 2] = place
+    return holder
+
+
+def decreases(
+    loop: ClosedLoop,
+    ball: Ellipsoid,
+    inner: Sequence[Ellipsoid],
+    S: Array,
+    error: float,
+    centers: Array,
+    half_widths: Array,
+    plan: Plan,
+) -> NDArray[np.bool_]:
+    """Whether on each cell of z the plan is proved, or the cell lies in an inner set."""
+    x = ball.points(S, centers, half_widths)
+    done = np.zeros(len(centers), dtype=bool)
+    _mark_inside(done, inner, x, plan.start, np.arange(len(done)))
+    left = np.nonzero(~done & (plan.steps > 0))[0]
+    forms, count = tuple(form[left] for form in x), 0
+    while len(left):
+        forms, count = loop.follow(forms, count), count + 1
+        due = plan.steps[left] == count
+        if due.any():
+            some, landed = left[due], tuple(form[due] for form in forms)
+            _mark_inside(done, inner, landed, plan.target[some], some)
+            falls = plan.target[some] < 0
+            some, landed = some[falls], tuple(form[falls] for form in landed)
+            # T (x - center) = z + (T S - I) z
+            rest = np.sqrt(np.sum((np.abs(centers[some]) + half_widths[some]) ** 2, axis=1)) * (error * (1 + 2.0**-40))
+            z = AffineForm.cells(centers[some], half_widths[some])
+            old = tuple(AffineForm(form.center, form.generators, rest) for form in z)
+            done[some] = growth(old, ball.coordinates(landed)) < 0.0
+            left, forms = left[~due], tuple(form[~due] for form in forms)
+    return done
+
+
+def _mark_inside(
+    done: NDArray[np.bool_],
+    inner: Sequence[Ellipsoid],
+    forms: State,
+    holder: NDArray[np.int64],
+    place: NDArray[np.int64],
+) -> None:
+    """Mark the cells, numbered `place`, whose forms lie in the inner set that is meant for them."""
+    for i in np.unique(holder[holder >= 0]):
+        some = np.nonzero(holder == i)[0]
+        done[place[some]] |= inner[i].size(tuple(form[some] for form in forms)) <= inner[i].radius
+
+
+def growth(old: State, new: State) -> Array:
+    """An upper bound of |new|^2 - |old|^2 on each cell, where both are forms in the same symbols."""
     count = max(len(form.generators) for form in (*old, *new))
     cells = len(old[0].center)
     const, total, linear = np.zeros(cells), np.zeros(cells), np.zeros((count, cells))
@@ -88,13 +220,13 @@ def growth(ball: Ellipsoid, x: State, after: State) -> Array:
         for forms, sign in ((new, 1.0), (old, -1.0)):
             for form in forms:
                 a, r = form.center, form.radius
-                g = np.zeros((count, cells))
-                g[: len(form.generators)] = form.generators
+                g = form.generators
+                k = len(g)
                 size = np.abs(a) + np.abs(g).sum(axis=0)
-                const = const + sign * a * a + 2.0 * size * r + r * r
-                linear = linear + 2.0 * sign * a * g
-                Q += sign * g[:, None] * g[None, :]
-                total = total + (size + r) ** 2
+                const += sign * a * a + 2.0 * size * r + r * r
+                linear[:k] += 2.0 * sign * a * g
+                Q[:k, :k] += sign * g[:, None] * g[None, :]
+                total += (size + r) ** 2
         diagonal = Q[np.arange(count), np.arange(count)]
         reach = np.abs(linear)
         curved = (diagonal < 0) & (reach <= -2.0 * diagonal)
@@ -105,15 +237,25 @@ def growth(ball: Ellipsoid, x: State, after: State) -> Array:
     return np.asarray(np.where(np.isnan(bound), np.inf, bound))
 
 
-def _grows(loop: ClosedLoop, ball: Ellipsoid, inner: Ellipsoid, S: Array, z: Array, steps: int) -> NDArray[np.bool_]:
-    """Whether V grows from the centre of a cell, outside `inner`, in floating point (a hint, no proof)."""
-    x = ball.center + z @ S.T
-    after = x
-    for _ in range(steps):
-        after = loop.model.advance(after, loop.network(loop.model.outputs(after)))
-    value = np.sum(((after - ball.center) @ ball.T.T) ** 2, axis=1)
-    outside = np.sum(((x - inner.center) @ inner.T.T) ** 2, axis=1) > inner.radius**2
-    return np.asarray(outside & ~(value < np.sum(z * z, axis=1)))
+def descend(
+    loop: ClosedLoop,
+    ball: Ellipsoid,
+    inner: Sequence[Ellipsoid],
+    S: Array,
+    z: Array,
+    reach: float,
+    steps: int,
+    eps: float = 0.0,
+) -> Array:
+    """States outside `inner` where V does not fall, followed at random to lower values of V (a search, no proof)."""
+    rng = np.random.default_rng(0)
+    for _ in range(25):
+        z = z[np.argsort(np.sum(z * z, axis=1))[:200]]
+        trial = np.repeat(z[:20], 25, axis=0)
+        trial = (trial + reach * rng.standard_normal(trial.shape)) * (1.0 - 0.01 * rng.random((len(trial), 1)))
+        plan = Plan.of(loop, ball, inner, S, trial, steps, eps)
+        z, reach = np.vstack([z, trial[(plan.steps == 0) & (plan.start < 0)]]), 0.85 * reach
+    return z
 
 
 def _split(centers: Array, half_widths: Array) -> tuple[Array, Array]:

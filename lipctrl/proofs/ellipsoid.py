@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.errors import LipctrlError
-from lipctrl.intervals.affine import AffineForm
+from lipctrl.intervals.affine import AffineForm, linear_map
 from lipctrl.intervals.interval import Interval
 
 Array = NDArray[np.float64]
@@ -55,13 +55,18 @@ class Ellipsoid:
         return np.asarray(self.radius * np.linalg.norm(np.linalg.inv(self.T), axis=1))
 
     def size(self, x: tuple[AffineForm, ...]) -> Array:
-        """An upper bound of |T (x - center)|_2 on each cell."""
+        """An upper bound of |T (x - center)|_2 on each cell.
+
+        |c + G e + d| <= sqrt(|c|^2 + 2 sum_j |G'c|_j + sum_ij |G'G|_ij) + |r|.
+        """
         z = self.coordinates(x)
         with np.errstate(all="ignore"):
-            parts = [np.stack([form.center for form in z]), *np.stack([form.generators for form in z], axis=1)]
-            total = sum(np.sqrt(np.sum(part * part, axis=0)) for part in parts)
-            total = total + np.sqrt(np.sum(np.stack([form.radius for form in z]) ** 2, axis=0))
-            total = np.asarray(total * _GROW + _TINY)
+            c, G = np.stack([form.center for form in z]), np.stack([form.generators for form in z], axis=1)
+            slope, gram = np.abs(np.einsum("gik,ik->gk", G, c)), np.abs(np.einsum("gik,hik->ghk", G, G))
+            square = np.sum(c * c, axis=0) + 2.0 * slope.sum(axis=0) + gram.sum(axis=(0, 1))
+            rounded = 2.0**-44 * (np.sqrt(np.sum(c * c, axis=0)) + np.sqrt(np.sum(G * G, axis=1)).sum(axis=0)) ** 2
+            rest = np.sqrt(np.sum(np.stack([form.radius for form in z]) ** 2, axis=0))
+            total = np.asarray((np.sqrt(square + rounded) + rest) * _GROW + _TINY)
         return np.where(np.isnan(total), np.inf, total)
 
     def contains_boxes(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
@@ -82,14 +87,7 @@ class Ellipsoid:
 
     def coordinates(self, x: tuple[AffineForm, ...]) -> tuple[AffineForm, ...]:
         """z = T (x - center) as forms."""
-        e = [form - float(c) for form, c in zip(x, self.center, strict=True)]
-        rows = []
-        for row in self.T:
-            total = e[0] * float(row[0])
-            for t, part in zip(row[1:], e[1:], strict=True):
-                total = total + part * float(t)
-            rows.append(total)
-        return tuple(rows)
+        return linear_map(self.T, x, self.center)
 
     def inverse(self) -> tuple[Array, float]:
         """S close to T^-1, and e >= |T S - I|_2.
@@ -108,14 +106,8 @@ class Ellipsoid:
 
     def points(self, S: Array, centers: Array, half_widths: Array) -> tuple[AffineForm, ...]:
         """x = center + S z for cells of z, shape (N, n) each, as forms with one symbol per axis of z."""
-        z = AffineForm.cells(centers, half_widths)
-        forms = []
-        for row, c in zip(S, self.center, strict=True):
-            total = z[0] * float(row[0])
-            for s, part in zip(row[1:], z[1:], strict=True):
-                total = total + part * float(s)
-            forms.append(total + float(c))
-        return tuple(forms)
+        x = linear_map(S, AffineForm.cells(centers, half_widths))
+        return tuple(form + float(c) for form, c in zip(x, self.center, strict=True))
 
 
 def ball_cells(n: int, radius: float, splits: int) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from lipctrl.errors import PlantError
 from lipctrl.intervals.dual import Dual, jacobian
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Network
+from lipctrl.plants import model_environment  # noqa: F401 (registers the environments of our own)
 from lipctrl.plants.models import ENVIRONMENT_IDS, model_by_id, model_of_environment
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import simulate

@@ -130,7 +130,7 @@ def test_growth_bounds_samples() -> None:
     centers, half_widths = ball_cells(2, 0.9, 12)
     x = shape.points(S, centers, half_widths)
     for steps in (1, 3):
-        bound = growth(shape, x, loop.advance(x, steps))
+        bound = growth(shape.coordinates(x), shape.coordinates(loop.advance(x, steps)))
         rng = np.random.default_rng(1)
         for _ in range(50):
             z = centers + half_widths * np.clip(rng.uniform(-1.2, 1.2, centers.shape), -1, 1)

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lipctrl.plants.model import Model
 
-ENVIRONMENT_IDS = ("Pendulum-v1",)
+OWN_IDS = ("lipctrl/CartPole-v0",)
+"""Environments made from their model (plants/model_environment.py)."""
+ENVIRONMENT_IDS = ("Pendulum-v1", *OWN_IDS)
 
 
 def model_by_id(environment_id: str) -> Model | None:
     """The exact model of an environment with its default parameters, or None if there is none."""
+    from lipctrl.plants.models.cartpole import CartPole
     from lipctrl.plants.models.pendulum import Pendulum
 
-    return {"Pendulum-v1": Pendulum}[environment_id]() if environment_id in ENVIRONMENT_IDS else None
+    models: dict[str, type[Model]] = {"Pendulum-v1": Pendulum, "lipctrl/CartPole-v0": CartPole}
+    return models[environment_id]() if environment_id in models else None
 
 
 def model_of_environment(unwrapped: Any) -> Model | None:
@@ -22,6 +26,10 @@ def model_of_environment(unwrapped: Any) -> Model | None:
     from lipctrl.plants.models.pendulum import Pendulum
 
     cls = type(unwrapped)
-    if f"{cls.__module__}.{cls.__qualname__}" == "gymnasium.envs.classic_control.pendulum.PendulumEnv":
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if name == "gymnasium.envs.classic_control.pendulum.PendulumEnv":
         return Pendulum.from_environment(unwrapped)
+    if name == "lipctrl.plants.model_environment.ModelEnv":
+        model: Model = unwrapped.model
+        return model
     return None

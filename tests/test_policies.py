@@ -30,7 +30,8 @@ def card_of(name: str) -> dict:
 
 
 def test_the_corpus_is_complete() -> None:
-    assert NAMES == ["pendulum-early", "pendulum-hanging", "pendulum-ppo", "pendulum-sac", "spring-damper-ppo"]
+    pendulums = ["early", "hanging", "ppo", "sac", "sac-highgain"]
+    assert [*(f"pendulum-{name}" for name in pendulums), "spring-damper-ppo"] == NAMES
 
 
 @each_policy
@@ -134,6 +135,17 @@ def test_the_one_equilibrium_near_upright(name: str, angle: float, stable: bool)
     assert len(found) == 1
     assert found[0][0] == pytest.approx(angle, abs=1e-3)
     assert found[0][1] < 0.95 if stable else found[0][1] > 1.1
+
+
+def test_the_steep_policy_is_steep() -> None:
+    """Finite differences at rest: more than 50 N m per rad; a second, unstable equilibrium lies at -0.28."""
+    network = load_policy(POLICIES["pendulum-sac-highgain"]).network
+    found = list(equilibria_near_upright(pendulum(network)))
+    assert [angle for angle, _ in found] == pytest.approx([-0.2829, 0.0548], abs=1e-3)
+    assert found[0][1] > 1.1 and found[1][1] < 0.95
+    angle = found[1][0] + np.array([-1e-6, 1e-6])
+    before, after = network(np.stack([np.cos(angle), np.sin(angle), [0.0, 0.0]], axis=1))[:, 0]
+    assert (after - before) / 2e-6 < -50
 
 
 def test_pendulum_hanging_hangs() -> None:

@@ -1,7 +1,11 @@
-"""Blocks of a factor: a dense ball, or a selector that costs one number per row instead of a row of the identity."""
+"""Blocks of a factor: a dense ball, or a selector that costs one number per row instead of a row of the identity.
+
+And symmetric matrices by their blocks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,3 +132,27 @@ def _spread(columns: Ball, place: Index, width: int) -> Ball:
         rad = np.zeros_like(mid)
         rad[:, place] = columns.radius
     return Ball(mid, rad)
+
+
+@dataclass(frozen=True)
+class SymmetricBlocks:
+    """A symmetric matrix over blocks of the given sizes by its nonzero blocks (i, j), i <= j."""
+
+    sizes: tuple[int, ...]
+    blocks: Mapping[tuple[int, int], Ball]
+
+    def dense(self, index: Sequence[int] | None = None) -> Ball:
+        """The matrix as a ball, or that part of it in the rows and columns of some blocks (ascending)."""
+        index = range(len(self.sizes)) if index is None else index
+        starts = np.concatenate([[0], np.cumsum([self.sizes[k] for k in index])])
+        places = {k: slice(a, b) for k, a, b in zip(index, starts[:-1], starts[1:], strict=True)}
+        mid = np.zeros((starts[-1], starts[-1]))
+        rad = np.zeros_like(mid) if any(block.rad is not None for block in self.blocks.values()) else None
+        for (i, j), block in self.blocks.items():
+            if i in places and j in places:
+                mid[places[j], places[i]] = block.mid.T
+                mid[places[i], places[j]] = block.mid
+                if rad is not None and block.rad is not None:
+                    rad[places[j], places[i]] = block.rad.T
+                    rad[places[i], places[j]] = block.rad
+        return Ball(mid, rad)

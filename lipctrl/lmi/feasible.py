@@ -1,4 +1,4 @@
-"""A strictly feasible point of LipSDP in closed form, for any slopes and any linear shift.
+"""Strictly feasible points of LipSDP: one in closed form, for any slopes and any linear shift, and one near any point.
 
 Write c = (alpha + beta)/2, r = (beta - alpha)/2 per neuron and w~ = w - c v. Then 2 (w - alpha v)(w - beta v) = 2
 w~^2 - 2 r^2 v^2,
@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.lmi.lmi import MatrixInequality, Multiplier, Values
 from lipctrl.lmi.multipliers import Signals
 
 Array = NDArray[np.float64]
@@ -68,6 +69,22 @@ def feasible_multipliers(
     weighted = Q / np.outer(input_weight, input_weight)
     rho = inflation * max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0)
     return multipliers, max(rho, 1e-6 * float(np.abs(weighted).max()), floor)
+
+
+def inside(inequality: MatrixInequality, values: Values, share: float) -> dict[str, Array]:
+    """Multipliers of layer k times (1 + share)^(l + 1 - k), at which every layer has a slack of about that share.
+
+    Let D_k = T_k - Q_k be the Schur complements from the output side, Q_k-1 = W'(c T D^-1 T c - (c^2 - 1) T) W
+    (`lipctrl.lmi.solvers.chain_form`). Where they are positive definite at T, and s = 1 + share, those at T_k
+    s^(l+1-k) are at least s^(l-k) (share T_k + D_k): by induction Q_k grows by at most s^(l-k), for (s T - Q)^-1 s <=
+    (T - Q)^-1. So rho grows by the factor s^l. An optimal point has no slack, hence none that survives rounding.
+    """
+    terms = [term for term in inequality.terms if isinstance(term, Multiplier)]
+    terms.sort(key=lambda term: max(term.A.blocks, default=0), reverse=True)
+    out = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
+    for k, term in enumerate(terms, 1):
+        out[term.variable] = np.asarray(values[term.variable]) * (1 + share) ** k
+    return out
 
 
 def balanced_multipliers(signals: Signals, Q: Array) -> list[float]:

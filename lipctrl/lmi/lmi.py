@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.intervals.ball import Ball
-from lipctrl.lmi.blocks import Block, Selector, dense, premultiplied, rows_scaled, transposed_product
+from lipctrl.lmi.blocks import Block, Selector, SymmetricBlocks, dense, premultiplied, rows_scaled, transposed_product
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
@@ -100,9 +100,9 @@ class Gram:
     @cached_property
     def ball(self) -> Ball:
         """The matrix, its midpoint exactly symmetric."""
-        half = _Half(self.sizes)
+        half = Half(self.sizes)
         half.add(self, Ball.exact(np.array(0.5)))
-        return half.symmetric_sum()
+        return half.symmetric_sum().dense()
 
     @property
     def mid(self) -> Array:
@@ -162,24 +162,23 @@ class MatrixInequality:
 
     def evaluate(self, values: Values) -> Ball:
         """The matrix at given numbers, every rounding error enclosed; its midpoint is exactly symmetric."""
-        half = _Half(self.sizes)
+        return self.evaluate_blocks(values).dense()
+
+    def evaluate_blocks(self, values: Values) -> SymmetricBlocks:
+        """The same, as its nonzero blocks."""
+        half = Half(self.sizes)
         if self.constant is not None:
             half.add(self.constant, Ball.exact(np.array(0.5)))
         for term in self.terms:
-            value = np.asarray(values[term.variable], dtype=np.float64)
-            if isinstance(term, Multiplier):
-                half.add_product(term.A.scale_rows(np.broadcast_to(value, (term.A.rows,))), term.B, 1.0)
-            elif isinstance(term, Congruence):
-                half.add_product(term.F, term.G.premultiply(Ball.exact(value)), term.weight)
-            else:
-                half.add(term.S, Ball.exact(value.reshape(())) * 0.5)
+            half.add_term(term, np.asarray(values[term.variable], dtype=np.float64))
         return half.symmetric_sum()
 
 
-class _Half:
+class Half:
     """A matrix H by its nonzero blocks; H + H' is the matrix of an inequality."""
 
     def __init__(self, sizes: tuple[int, ...]) -> None:
+        self.sizes = sizes
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
         self.blocks: dict[tuple[int, int], Ball] = {}
 
@@ -188,7 +187,16 @@ class _Half:
         for i, a in left.blocks.items():
             for j, b in right.blocks.items():
                 part = transposed_product(a, b)
-                self._add(i, j, part if isinstance(weight, float) and weight == 1.0 else part * weight)
+                self.add_block(i, j, part if isinstance(weight, float) and weight == 1.0 else part * weight)
+
+    def add_term(self, term: Term, value: Array) -> None:
+        """Half of a term at a given number."""
+        if isinstance(term, Multiplier):
+            self.add_product(term.A.scale_rows(np.broadcast_to(value, (term.A.rows,))), term.B, 1.0)
+        elif isinstance(term, Congruence):
+            self.add_product(term.F, term.G.premultiply(Ball.exact(value)), term.weight)
+        else:
+            self.add(term.S, Ball.exact(value.reshape(())) * 0.5)
 
     def add(self, matrix: Ball | Gram, weight: Ball) -> None:
         """weight times a symmetric matrix."""
@@ -199,27 +207,23 @@ class _Half:
             for j, columns in enumerate(self._slices()):
                 part = matrix[rows, columns]
                 if np.any(part.mid) or part.rad is not None:
-                    self._add(i, j, part * weight)
+                    self.add_block(i, j, part * weight)
 
-    def symmetric_sum(self) -> Ball:
+    def symmetric_sum(self) -> SymmetricBlocks:
         """H + H', its midpoint exactly symmetric."""
-        order = int(self.starts[-1])
-        mid, rad = np.zeros((order, order)), np.zeros((order, order))
-        slices = self._slices()
+        blocks: dict[tuple[int, int], Ball] = {}
         for i, j in {(min(key), max(key)) for key in self.blocks}:
             upper, lower = self.blocks.get((i, j)), self.blocks.get((j, i))
             if upper is None:
-                total = self.blocks[j, i].T
+                blocks[i, j] = self.blocks[j, i].T
             else:
-                total = upper if lower is None else upper + lower.T
-            mid[slices[i], slices[j]], rad[slices[i], slices[j]] = total.mid, total.radius
-            mid[slices[j], slices[i]], rad[slices[j], slices[i]] = total.mid.T, total.radius.T
-        return Ball(mid, rad)
+                blocks[i, j] = upper if lower is None else upper + lower.T
+        return SymmetricBlocks(self.sizes, blocks)
 
     def _slices(self) -> list[slice]:
         return [slice(a, b) for a, b in pairwise(self.starts)]
 
-    def _add(self, i: int, j: int, part: Ball) -> None:
+    def add_block(self, i: int, j: int, part: Ball) -> None:
         self.blocks[i, j] = self.blocks[i, j] + part if (i, j) in self.blocks else part
 
 

@@ -1,17 +1,7 @@
 """A network with one hidden layer: its inequality as one of the order of inputs plus outputs, whatever the width.
 
-Let M = rho S + sum_i t_i (a_i b_i' + b_i a_i') - z'z over the signals (d, w), with a_i = e_i + (A d)_i and
-b_i = e_i + (B d)_i on the hidden layer w, z = Z0 d + Z1 w, and T = diag(t). Then M > 0 if and only if T > 0 and K > 0,
-
-    K = [ rho S - (A - B)' T (A - B) / 2      Z0' - (A + B)' Z1' / 2     ]
-        [ *                                   I - Z1 T^-1 Z1' / 2        ]
-
-Proof. Write z'z as a Schur complement: M > 0 if and only if [M + z'z, z'; z, I] > 0 over (d, w, y). There the block of
-w is 2T, its coupling to d is T (A + B), to y it is Z1'. The Schur complement of 2T is K, for
-A'TB + B'TA - (A + B)' T (A + B) / 2 = -(A - B)' T (A - B) / 2. And M > 0 needs T > 0, its diagonal on w being
-2 t_i - |Z1 e_i|^2.
-
-K is of the order n_in + n_out and concave in (rho, T): both the proof and the solver of wide networks rest on it.
+By the theorem of `lipctrl.lmi.last_layer`, with S = rho D^2 on the inputs d alone: K has the order n_in + n_out and is
+concave in (rho, T), which the solver of wide networks rests on.
 """
 
 from __future__ import annotations
@@ -22,14 +12,13 @@ from functools import cached_property
 import numpy as np
 
 from lipctrl.intervals.ball import Ball
-from lipctrl.intervals.rounding import TINY
 from lipctrl.lmi.blocks import Selector, dense
-from lipctrl.lmi.lmi import Factor, Gram, MatrixInequality, Multiplier, Scaled, Values
+from lipctrl.lmi.lmi import Factor, Gram, MatrixInequality, Multiplier, Scaled
 
 
 @dataclass(frozen=True)
 class OneLayer:
-    """The parts of an inequality in the form above; balls, so that every rounding is enclosed.
+    """The parts of an inequality in that form; balls, so that every rounding is enclosed.
 
     Attributes
     ----------
@@ -49,11 +38,6 @@ class OneLayer:
     Z0: Ball
     Z1: Ball
 
-    @property
-    def order(self) -> int:
-        """Order of K."""
-        return sum(self.Z0.shape)
-
     @cached_property
     def difference(self) -> Ball:
         """A - B, shape (n, n_in)."""
@@ -63,26 +47,6 @@ class OneLayer:
     def coupling(self) -> Ball:
         """Z0 - Z1 (A + B) / 2, shape (n_out, n_in)."""
         return self.Z0 - (self.Z1 @ (self.A + self.B)) * 0.5
-
-    def supply(self, values: Values) -> Ball:
-        """The sum of the scalar terms, shape (n_in, n_in)."""
-        n = self.Z0.shape[1]
-        total = Ball.exact(np.zeros((n, n)))
-        for name, S in self.supplies:
-            total = total + S * Ball.exact(np.asarray(values[name], dtype=np.float64).reshape(()))
-        return total
-
-    def reduced(self, values: Values) -> Ball | None:
-        """K at the given numbers, its midpoint exactly symmetric; None unless every multiplier is positive."""
-        t = np.broadcast_to(np.asarray(values[self.variable], dtype=np.float64), (self.Z1.shape[1],))
-        if not (np.all(np.isfinite(t)) and np.all(t > 0)):
-            return None
-        with np.errstate(over="ignore"):
-            inverse = 1 / t
-            inverses = Ball(inverse, inverse * 2.0**-52 + TINY)
-        upper = self.supply(values) - (self.difference.T @ (self.difference * t[:, None])) * 0.5
-        lower = np.eye(self.Z0.shape[0]) - ((self.Z1 * inverses) @ self.Z1.T) * 0.5
-        return Ball.block([[upper.symmetric(), self.coupling.T], [self.coupling, lower.symmetric()]])
 
 
 def one_layer(inequality: MatrixInequality) -> OneLayer | None:
@@ -114,28 +78,6 @@ def one_layer(inequality: MatrixInequality) -> OneLayer | None:
         *(_block(factor, k, sizes) for factor, k in ((term.A, 0), (term.B, 0))),
         *(_block(constant.factor, k, sizes) for k in (0, hidden)),
     )
-
-
-def definite_form(inequality: MatrixInequality, values: Values) -> tuple[Ball, OneLayer | None] | None:
-    """A symmetric matrix that is positive definite if and only if `inequality` holds at `values`, as small as is known.
-
-    Either the matrix of the inequality itself, or K together with the parts it is made of where that is less than half
-    as large. None: the inequality fails, because a multiplier is not positive.
-    """
-    parts = _parts(inequality)
-    if parts is None or 2 * parts.order >= inequality.order:
-        return inequality.evaluate(values), None
-    K = parts.reduced(values)
-    return None if K is None else (K, parts)
-
-
-def _parts(inequality: MatrixInequality) -> OneLayer | None:
-    """:func:`one_layer`, computed once for each inequality."""
-    store = vars(inequality)
-    if "_one_layer" not in store:
-        store["_one_layer"] = one_layer(inequality)
-    parts: OneLayer | None = store["_one_layer"]
-    return parts
 
 
 def _block(factor: Factor, block: int, sizes: tuple[int, ...]) -> Ball:

@@ -38,7 +38,9 @@ class EquilibriumProof:
     y: Interval
 
 
-def prove_equilibrium(model: Model, network: Network, guess: Array) -> EquilibriumProof | None:
+def prove_equilibrium(
+    model: Model, network: Network, guess: Array, radii: Sequence[float] = RADII
+) -> EquilibriumProof | None:
     """Prove that the closed loop has exactly one equilibrium in a small box about `guess`; None if that failed.
 
     Parameters
@@ -48,6 +50,8 @@ def prove_equilibrium(model: Model, network: Network, guess: Array) -> Equilibri
     network : Network
     guess : array, shape (n,)
         From Newton's method in floating point.
+    radii : sequence of float
+        Half widths of the boxes, relative to 1 + abs(guess): the first one that works is taken.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def prove_equilibrium(model: Model, network: Network, guess: Array) -> Equilibri
     try:
         with np.errstate(all="ignore"):
             at_guess, _, _ = _closed_loop(model, network, Interval(guess, guess))
-            for radius in RADII:
+            for radius in radii:
                 half_width = radius * (1 + np.abs(guess))
                 box = Interval(guess - half_width, guess + half_width)
                 _, slopes, signals = _closed_loop(model, network, box)

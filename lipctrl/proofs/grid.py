@@ -129,6 +129,15 @@ class Grid:
         """Indices of all unmarked cells, shape (N, n)."""
         return np.stack(np.nonzero(~self.marked), axis=1)
 
+    def unmarked_boxes(self, level: int) -> tuple[Array, Array]:
+        """Corners, shape (N, n), of cells of a level, at most the present one, that together hold all unmarked ones."""
+        level = min(level, self.level)
+        size = 2 ** (self.level - level)
+        blocks = self.marked.reshape([part for _ in range(self.n) for part in (2**level, size)])
+        index = np.stack(np.nonzero(~blocks.all(axis=tuple(range(1, 2 * self.n, 2)))), axis=1)
+        cell = self.cell * size
+        return self.low + index * cell, self.low + (index + 1) * cell
+
     def mark(self, index: Integers) -> None:
         self.marked[tuple(index.T)] = True
         self._sums = None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lipctrl.lmi.lmi import LMI, Scaled, Values
-from lipctrl.lmi.one_layer import definite_form
-from lipctrl.proofs.verify import holds
+from lipctrl.lmi.feasible import inside
+from lipctrl.lmi.lmi import LMI, Values
+from lipctrl.proofs.verify import Pending, Remainder, prove_but
 
 Array = NDArray[np.float64]
 
-#: shares of the closed-form feasible point that are mixed into the suggestion, in the order tried
-SHARES = (0.0, 1e-9, 1e-6, 1e-3, 0.1, 1.0)
+#: slack given to every layer (`lipctrl.lmi.feasible.inside`), in the order tried, until one is no better
+SLACKS = (0.0, 1e-10, 1e-8)
+#: what the scalar may lose relative to the suggestion before more slack is tried
+LITTLE = 1e-8
+#: shares of the closed-form feasible point that are mixed into the suggestion, tried after these
+SHARES = (1e-9, 1e-6, 1e-3, 0.1, 1.0)
 
 
 def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | None:
@@ -20,47 +26,65 @@ def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | Non
 
     `scalar` must enter the first inequality as a `Scaled` term with a diagonal matrix. Multipliers below their bound
     are moved to it; the scalar is inflated by 1e-12 * 16^k until the proof succeeds; where the multipliers themselves
-    do not do, a little of `lmi.start` is mixed in.
+    do not do, they are moved inside a little, and then a little of `lmi.start` is mixed in.
     """
-    start = lmi.start
-    if start is None:
+    if lmi.start is None:
         return None
+    suggested = {v.name: np.nan_to_num(np.asarray(values[v.name], dtype=np.float64)) for v in lmi.variables}
+    best: _Trial | None = None
+    for slack in SLACKS:
+        trial = _trial(lmi, inside(lmi.inequalities[0], suggested, slack), scalar)
+        if best is not None and (trial is None or trial.least >= best.least):
+            break
+        best = trial
+        if best is not None and best.least <= float(suggested[scalar][0]) * (1 + LITTLE):
+            break
+    if best is not None and (proved := best.proved()) is not None:
+        return proved
     for share in SHARES:
-        trial: dict[str, Array] = {}
-        for variable in lmi.variables:
-            suggested = np.nan_to_num(np.asarray(values[variable.name], dtype=np.float64))
-            mixed = (1 - share) * suggested + share * np.asarray(start[variable.name])
-            trial[variable.name] = mixed if variable.lower is None else np.maximum(mixed, variable.lower)
-        with np.errstate(all="ignore"):
-            estimate = _least(lmi, trial, scalar)
-        if estimate is None:
-            continue
-        least, rounding = estimate
-        inflated = [least * (1 + 1e-12 * 16.0**k) for k in range(9)] + [least + rounding * 4.0**k for k in range(3)]
-        for candidate in inflated:
-            trial[scalar] = np.array([candidate])
-            if holds(lmi, trial):
-                return trial
+        mixed = {name: (1 - share) * value + share * np.asarray(lmi.start[name]) for name, value in suggested.items()}
+        trial = _trial(lmi, mixed, scalar)
+        if trial is not None and (proved := trial.proved()) is not None:
+            return proved
     return None
 
 
-def _least(lmi: LMI, values: Values, scalar: str) -> tuple[float, float] | None:
-    """lambda_max of S^-1/2 (N R^-1 N' - X) S^-1/2 for M = [X + s S, N; N', R], and the scale of its rounding.
+@dataclass(frozen=True)
+class _Trial:
+    """Numbers that are proved but for `scalar`, the least of it by floating point, and the scale of its rounding."""
 
-    M is the matrix of the inequality, or the smaller one that is definite with it.
-    """
-    inequality = lmi.inequalities[0]
-    form = definite_form(inequality, {**values, scalar: np.zeros(1)})
-    if form is None:
+    values: dict[str, Array]
+    scalar: str
+    pending: Pending
+    least: float
+    rounding: float
+
+    def proved(self) -> dict[str, Array] | None:
+        inflated = [self.least * (1 + 1e-12 * 16.0**k) for k in range(9)]
+        inflated += [self.least + self.rounding * 4.0**k for k in range(3)]
+        found = next((candidate for candidate in inflated if self.pending.holds(candidate)), None)
+        return None if found is None else {**self.values, self.scalar: np.array([found])}
+
+
+def _trial(lmi: LMI, values: Values, scalar: str) -> _Trial | None:
+    bounded = {
+        v.name: np.asarray(values[v.name] if v.lower is None else np.maximum(values[v.name], v.lower))
+        for v in lmi.variables
+    }
+    pending = prove_but(lmi, bounded, scalar)
+    if pending is None:
         return None
-    ball, parts = form
-    M = ball.mid
-    supply = np.zeros(len(M))
-    if parts is None:
-        supply += np.diag(next(t.S.mid for t in inequality.terms if isinstance(t, Scaled) and t.variable == scalar))
-    else:
-        diagonal = np.diag(dict(parts.supplies)[scalar].mid)
-        supply[: len(diagonal)] = diagonal
+    with np.errstate(all="ignore"):
+        estimate = _least(pending.remainders[0])
+    return None if estimate is None else _Trial(bounded, scalar, pending, *estimate)
+
+
+def _least(remainder: Remainder) -> tuple[float, float] | None:
+    """The least s with [X + s S, N; N', R] > 0, S diagonal, by floating point: lambda_max of S^-1/2 (N R^-1 N' - X)
+    S^-1/2, and the scale of its rounding.
+    """
+    M = remainder.constant.mid
+    supply = np.zeros(len(M)) if remainder.slope is None else np.diagonal(remainder.slope.mid)
     inside = supply > 0
     root = np.sqrt(supply[inside])
     X, N, R = M[np.ix_(inside, inside)], M[np.ix_(inside, ~inside)], M[np.ix_(~inside, ~inside)]
@@ -75,4 +99,4 @@ def _least(lmi: LMI, values: Values, scalar: str) -> tuple[float, float] | None:
     if not np.all(np.isfinite(Q)):
         return None
     least = max(float(np.linalg.eigvalsh((Q + Q.T) / 2)[-1]), float(np.abs(Q).max()) * 1e-12, 1e-300)
-    return least, len(M) * (float(ball.radius.max()) + 2.0**-1000) / float(root.min()) ** 2
+    return least, len(M) * (float(remainder.constant.radius.max()) + 2.0**-1000) / float(root.min()) ** 2

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,16 +24,16 @@ from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
 from lipctrl.plants.goal import wrap
 from lipctrl.plants.model import Model
-from lipctrl.plants.resting import find_resting
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.core import final_ball
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.proofs.grid import TWO_PI, Grid
+from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
 from lipctrl.theorems.region_core import find_core, linear_loop
-from lipctrl.theorems.region_falsify import Simulation, follow, simulate_domain
+from lipctrl.theorems.region_falsify import Failure, Simulation, find_failures, follow, simulate_domain
 from lipctrl.theorems.region_shape import find_ellipsoids
 
 Array = NDArray[np.float64]
@@ -43,6 +43,8 @@ STEPS = (1, 3, 8, 20)
 """Images after so many steps are compared with the certified cells."""
 SLOW_STEPS = (1, 4, 12, 36)
 _FIRST, _LAST, _WINDOW_LAST = 6, 12, 6
+_ELLIPSOIDS, _PROOF = 0.15, 0.92
+"""Shares of the time after which ellipsoids and all proofs end; the rest is for what does not converge."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,10 @@ class RegionOfAttraction:
         Of the certified cells in the domain (the ellipsoids and finer windows between them not counted), rounded down.
     simulation : Simulation
         A sampled picture of the same domain, with starts that do not converge.
-    others : tuple of array
-        Other states in which the loop rests, found in floating point; none of them is in the certified set.
+    rest : RestStates
+        All other states of the domain in which the loop rests (proved); none of them is in the certified set.
+    failures : tuple of Failure
+        What the simulation found that does not converge to the equilibrium, by kind; empty if nothing.
     seconds : float
     """
 
@@ -84,7 +88,8 @@ class RegionOfAttraction:
     volume: float
     domain_volume: float
     simulation: Simulation
-    others: tuple[Array, ...]
+    rest: RestStates
+    failures: tuple[Failure, ...]
     seconds: float
     history: tuple[tuple[float, float], ...] = field(default=(), repr=False)
 
@@ -95,6 +100,11 @@ class RegionOfAttraction:
     @property
     def n_cells(self) -> int:
         return sum(len(record.index) for record in self.cells.records)
+
+    @property
+    def others(self) -> tuple[Array, ...]:
+        """The other states in which the loop rests."""
+        return tuple(box.mid for box in self.rest.proved)
 
     def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Whether states, shape (..., n), lie in the certified set (floating point at its edges)."""
@@ -111,6 +121,7 @@ def find_region(
     time_limit: float = 10.0,
     action_error: float = 0.0,
     last_level: int = _LAST,
+    enough: float = 1.0,
     progress: Progress | None = None,
 ) -> RegionOfAttraction | None:
     """Search and prove the region of attraction of one equilibrium; None if no core could be proved.
@@ -131,6 +142,8 @@ def find_region(
         to the small set `final` about the equilibrium.
     last_level : int
         The finest grid has 2^last_level cells along each axis.
+    enough : float
+        Share of the domain with which the search ends.
     progress : callable, optional
 
     Raises
@@ -139,21 +152,21 @@ def find_region(
         If the model is not of this kind, or if the proof contradicts the simulation (which would be a fault of ours).
     """
     began = time.perf_counter()
-    deadline = began + time_limit
+    deadline = began + _PROOF * time_limit
     say = progress or (lambda stage: None)
     low, high, angles = _domain(model, lower, upper)
     loop = ClosedLoop(model, network, action_error)
     guess = np.asarray(equilibrium, dtype=np.float64)
-    rest = prove_equilibrium(model, network, guess)
-    if rest is None:
+    found = prove_equilibrium(model, network, guess)
+    if found is None:
         return None
     say("proving a core")
-    core = find_core(loop, guess, rest.x)
-    final = None if core is None else final_ball(loop, core, rest.x)
+    core = find_core(loop, guess, found.x)
+    final = None if core is None else final_ball(loop, core, found.x)
     if core is None or final is None:
         return None
     say("proving ellipsoids")
-    chain = find_ellipsoids(loop, core, deadline=time.perf_counter() + 0.2 * (deadline - time.perf_counter()))
+    chain = find_ellipsoids(loop, core, deadline=began + _ELLIPSOIDS * time_limit)
     proved = CertifiedSet(loop, [core, *chain])
     history: list[tuple[float, float]] = []
 
@@ -167,11 +180,13 @@ def find_region(
     simulation = simulate_domain(loop, core, low, high, angles)
     domain = Grid.around(low, high, angles, _FIRST)
     place = proved.add_grid(domain)
-    fill(proved, place, steps, last_level, deadline, arrival=simulation.arrival_near, progress=tell)
+    fill(proved, place, steps, last_level, deadline, enough, arrival=simulation.arrival_near, progress=tell)
+    say("finding all equilibria, and what does not converge")
+    rest = _elsewhere(loop, domain, core, angles, time.perf_counter() + 0.5 + 0.1 * time_limit)
+    simulation = simulation.extended(loop, core, angles, *domain.boxes(domain.unmarked()))
     volume, whole = _volume(domain, low, high, angles)
-    seconds = time.perf_counter() - began
     result = RegionOfAttraction(
-        equilibrium=rest.x,
+        equilibrium=found.x,
         core=core,
         final=final,
         action_error=action_error,
@@ -182,32 +197,37 @@ def find_region(
         volume=volume,
         domain_volume=whole,
         simulation=simulation,
-        others=_others(model, network, core, angles),
-        seconds=seconds,
+        rest=rest,
+        failures=find_failures(loop, core, angles, simulation),
+        seconds=time.perf_counter() - began,
         history=tuple(history),
     )
     _confront(result, loop, angles)
     return result
 
 
+def _elsewhere(
+    loop: ClosedLoop, domain: Grid, core: Ellipsoid, angles: NDArray[np.bool_], deadline: float
+) -> RestStates:
+    """All equilibria but x*: in certified cells nothing else rests."""
+    exact = ClosedLoop(loop.model, loop.network) if loop.action_error else loop
+    found = find_rest_states(exact, *domain.unmarked_boxes(_FIRST + 1), angles, deadline)
+    periods = np.where(angles, 2 * np.pi, 0.0)
+    away = [np.linalg.norm(core.T @ wrap(box.mid - core.center, periods)) > core.radius for box in found.proved]
+    return replace(found, proved=tuple(box for box, other in zip(found.proved, away, strict=True) if other))
+
+
 def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bool_]) -> None:
     """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
     failing = result.simulation.failing
     late = failing[result.contains(failing)]
-    arrival, _ = follow(loop, result.core, angles, late, 20_000 * len(late))
+    arrival, _ = follow(loop, result.core, angles, late, 20_000 * len(late), 20_000)
     wrong = [*late[~np.isfinite(arrival)], *(x for x in result.others if result.contains(x))]
     if len(wrong):
         raise LipctrlError(
             f"The proof contradicts the simulation from {wrong[0].tolist()}.",
             "This is a fault of lipctrl: please report it with the policy.",
         )
-
-
-def _others(model: Model, network: Network, core: Ellipsoid, angles: NDArray[np.bool_]) -> tuple[Array, ...]:
-    """Equilibria outside the core."""
-    found = [e.x for e in find_resting(model, network, count=20, steps=200).equilibria]
-    periods = np.where(angles, 2 * np.pi, 0.0)
-    return tuple(x for x in found if np.linalg.norm(core.T @ wrap(x - core.center, periods)) > core.radius)
 
 
 def _domain(model: Model, lower: ArrayLike | None, upper: ArrayLike | None) -> tuple[Array, Array, NDArray[np.bool_]]:

@@ -1,18 +1,59 @@
-"""The other side of the region: simulated starts that do not converge. Samples, no proof."""
+"""The other side of the region: trajectories that do not converge. Samples, no proof, but each can be replayed.
+
+A grid of starts over the domain, and starts drawn from the cells that are left when the proof ends, are followed until
+they enter the core. Those that never do are told apart by where they go: to rest elsewhere, round and round, or away.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter
+from scipy.spatial import cKDTree
 
 from lipctrl.plants.goal import wrap
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.ellipsoid import Ellipsoid
 
 Array = NDArray[np.float64]
+
+REST, CYCLE, ESCAPE, OTHER = "rests elsewhere", "limit cycle", "escapes", "keeps moving"
+_FAR, _SETTLED, _LONGEST, _SHOWN = 1e9, 1e-7, 600, 300
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """One kind of trajectory that does not converge to the equilibrium.
+
+    Attributes
+    ----------
+    kind : str
+        One of :data:`REST`, :data:`CYCLE`, :data:`ESCAPE`, :data:`OTHER`.
+    starts : array, shape (k, n)
+    trajectory : array, shape (steps + 1, n)
+        From the start that lies deepest among its like; angles are not wrapped.
+    orbit : array, shape (period, n)
+        Where that ends: one state of rest, the cycle, or its last states; empty if it escapes.
+    """
+
+    kind: str
+    starts: Array
+    trajectory: Array
+    orbit: Array
+
+    @property
+    def words(self) -> str:
+        """Where the trajectory goes."""
+        start = ", ".join(f"{value:.6g}" for value in self.trajectory[0])
+        ends = {
+            REST: lambda: "rests at (" + ", ".join(f"{value:.6g}" for value in self.orbit[-1]) + ")",
+            CYCLE: lambda: f"runs into a cycle of {len(self.orbit)} steps",
+            ESCAPE: lambda: "leaves every bound",
+            OTHER: lambda: "keeps moving, within " + _box(self.orbit),
+        }
+        return f"the trajectory from ({start}) {ends[self.kind]()}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +67,8 @@ class Simulation:
         Steps until the trajectory enters the proved core; inf if it does not.
     steps : int
         How long the others were followed.
+    drawn : array, shape (k, n), optional
+        More starts that do not arrive, not on the grid.
     """
 
     starts: Array
@@ -34,10 +77,23 @@ class Simulation:
     low: Array
     high: Array
     per_axis: int
+    drawn: Array | None = None
 
     @property
     def converging(self) -> NDArray[np.bool_]:
         return np.isfinite(self.arrival)
+
+    def extended(
+        self, loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], lower: Array, upper: Array
+    ) -> Simulation:
+        """The same with starts drawn from boxes, shape (N, n): what is left uncertified."""
+        if not len(lower):
+            return self
+        rng = np.random.default_rng(0)
+        some = rng.integers(len(lower), size=400)
+        starts = np.clip(lower[some] + rng.random((400, len(self.low))) * (upper - lower)[some], self.low, self.high)
+        arrival, _ = follow(loop, core, angles, starts, 400 * min(max(self.steps, 300), 1000))
+        return replace(self, drawn=starts[~np.isfinite(arrival)])
 
     def arrival_near(self, x: Array) -> Array:
         """Arrival from the start nearest to each state, shape (N, n), or its earliest neighbour's if it is inf."""
@@ -53,7 +109,8 @@ class Simulation:
 
     @property
     def failing(self) -> Array:
-        return self.starts[~self.converging]
+        on_grid = self.starts[~self.converging]
+        return on_grid if self.drawn is None else np.vstack([on_grid, self.drawn])
 
 
 def simulate_domain(
@@ -62,8 +119,8 @@ def simulate_domain(
     low: Array,
     high: Array,
     angles: NDArray[np.bool_],
-    per_axis: int = 100,
-    budget: int = 3_000_000,
+    per_axis: int = 64,
+    budget: int = 1_500_000,
 ) -> Simulation:
     """Follow a grid of starts until they enter the core (modulo full turns), for `budget` steps in all."""
     axes = [a + (np.arange(per_axis) + 0.5) / per_axis * (b - a) for a, b in zip(low, high, strict=True)]
@@ -73,20 +130,107 @@ def simulate_domain(
 
 
 def follow(
-    loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], starts: Array, budget: int
+    loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], starts: Array, budget: int, longest: int = 3000
 ) -> tuple[Array, int]:
-    """Steps until each trajectory enters the core (inf: it did not), and for how many steps they were followed."""
+    """Steps until each trajectory enters the core (inf: it did not), and for how many steps they were followed.
+
+    No longer than `longest`, and `budget` steps of all together.
+    """
     arrival = np.full(len(starts), np.inf)
     periods = np.where(angles, 2 * np.pi, 0.0)
     moving, x, steps = np.arange(len(starts)), starts, 0
     while True:
         inside = np.sum((wrap(x - core.center, periods) @ core.T.T) ** 2, axis=1) <= core.radius**2
         arrival[moving[inside]] = steps
-        bounded = ~inside & np.all(np.abs(x) < 1e9, axis=1)
+        bounded = ~inside & np.all(np.abs(x) < _FAR, axis=1)
         moving, x = moving[bounded], x[bounded]
         budget -= len(moving)
-        if not len(moving) or budget < 0:
+        if not len(moving) or budget < 0 or steps >= longest:
             return arrival, steps
         with np.errstate(all="ignore"):
-            x = loop.model.advance(x, loop.network(loop.model.outputs(x)))
+            x = step(loop, x)
         steps += 1
+
+
+def find_failures(
+    loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], simulation: Simulation, most: int = 100
+) -> tuple[Failure, ...]:
+    """What becomes of the starts that did not arrive, one :class:`Failure` for each kind."""
+    starts = simulation.failing
+    if not len(starts):
+        return ()
+    depth = _depth(starts, simulation)
+    chosen = np.argsort(-depth, kind="stable")[:most]
+    starts = starts[chosen]
+    arrival, _ = follow(loop, core, angles, starts, 2000 * len(starts), 2000)
+    starts = starts[~np.isfinite(arrival)]
+    groups: dict[str, list[tuple[Array, Array]]] = {}
+    for start, (kind, orbit) in zip(starts, fates(loop, angles, starts), strict=True):
+        groups.setdefault(kind, []).append((start, orbit))
+    found = []
+    for kind in (REST, CYCLE, ESCAPE, OTHER):
+        if kind in groups:
+            first, orbit = groups[kind][0]
+            found.append(Failure(kind, np.stack([s for s, _ in groups[kind]]), trajectory(loop, first), orbit))
+    return tuple(found)
+
+
+def _box(states: Array) -> str:
+    ends = zip(states.min(axis=0), states.max(axis=0), strict=True)
+    return " x ".join(f"[{a:.4g}, {b:.4g}]" for a, b in ends)
+
+
+def _depth(starts: Array, simulation: Simulation) -> Array:
+    """How far a start is from those that arrive, in units of the domain."""
+    good = simulation.starts[simulation.converging]
+    if not len(good):
+        return np.full(len(starts), np.inf)
+    size = simulation.high - simulation.low
+    return np.asarray(cKDTree(good / size).query(starts / size)[0])
+
+
+def fates(loop: ClosedLoop, angles: NDArray[np.bool_], starts: Array, steps: int = 2000) -> list[tuple[str, Array]]:
+    """Where trajectories end, modulo full turns: the kind, and the orbit (of rest: one state).
+
+    A period is recognised if the state repeats within 1e-7 of the orbit's size.
+    """
+    periods = np.where(angles, 2 * np.pi, 0.0)
+    with np.errstate(all="ignore"):
+        x = starts
+        for _ in range(steps):
+            x = step(loop, x)
+        tail = [x]
+        for _ in range(_LONGEST):
+            tail.append(step(loop, tail[-1]))
+    paths = np.stack(tail, axis=1)
+    found: list[tuple[str, Array]] = []
+    for path in paths:
+        if not np.all(np.abs(path) < _FAR):
+            found.append((ESCAPE, path[:0]))
+            continue
+        size = 1.0 + np.max(np.abs(wrap(path, periods)))
+        gaps = np.max(np.abs(wrap(path[-1] - path[-2::-1], periods)), axis=1)
+        again = np.flatnonzero(gaps <= _SETTLED * size)
+        if not len(again):
+            found.append((OTHER, wrap(path, periods)))
+        else:
+            orbit = wrap(path[len(path) - 1 - again[0] :], periods)
+            found.append((REST if again[0] == 0 else CYCLE, orbit))
+    return found
+
+
+def trajectory(loop: ClosedLoop, start: Array, steps: int = _SHOWN) -> Array:
+    """The states from a start, shape (steps + 1, n), cut where it leaves every bound."""
+    states = [start]
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            states.append(step(loop, states[-1]))
+            if not np.all(np.abs(states[-1]) < _FAR):
+                break
+    return np.stack([x for x in states if np.all(np.isfinite(x))])
+
+
+def step(loop: ClosedLoop, x: Array) -> Array:
+    """The next states in floating point; what is beyond every bound stays there."""
+    after = loop.model.advance(x, loop.network(loop.model.outputs(x)))
+    return np.where(np.all(np.abs(x) < _FAR, axis=-1, keepdims=True), after, x)

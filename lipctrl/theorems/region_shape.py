@@ -90,12 +90,17 @@ def _best_shape(
         T[:, diagonal, diagonal] = np.exp(logs - logs.mean(axis=1, keepdims=True))
         return T
 
+    # V(x) = |T x|^2 = sum of P_ij x_i x_j, as a product of matrices
+    pairs = np.triu_indices(n)
+    doubled = np.where(pairs[0] == pairs[1], 1.0, 2.0)
+    old_products, new_products = ((x[:, pairs[0]] * x[:, pairs[1]] * doubled).T for x in (before, after))
+    reach = float(np.max(np.sum(before**2, axis=1)))
+
     def level(p: Array) -> Array:
         T = matrices(p)
-        old = np.sum((before @ np.swapaxes(T, 1, 2)) ** 2, axis=2)
-        new = np.sum((after @ np.swapaxes(T, 1, 2)) ** 2, axis=2)
-        bad = np.where(new >= (1.0 - margin) * old, old, np.inf).min(axis=1)
-        return np.minimum(bad, np.max(np.sum(before**2, axis=1)))
+        P = (np.swapaxes(T, 1, 2) @ T)[:, pairs[0], pairs[1]]
+        old, new = P @ old_products, P @ new_products
+        return np.minimum(np.where(new >= (1.0 - margin) * old, old, np.inf).min(axis=1), reach)
 
     mean, sigma, best = np.zeros(lower[0].size), 0.6, (-np.inf, np.zeros(lower[0].size))
     for _ in range(60):

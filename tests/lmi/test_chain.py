@@ -12,7 +12,7 @@ from scipy.io import loadmat
 
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI
-from lipctrl.lmi.solvers import barrier, chain, solve
+from lipctrl.lmi.solvers import barrier, chain, chain_method, solve
 from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_method import _State, minimise
@@ -172,7 +172,7 @@ def test_products_are_those_of_the_raw_matrices(sizes, kinds, shared):
 def test_completion_has_a_block_tridiagonal_inverse():
     """The law of the completion of largest determinant (Grone et al. 1984)."""
     sizes = (2, 3, 4, 2, 3)
-    cliques, rng = Cliques(sizes), np.random.default_rng(0)
+    cliques, rng = Cliques(sizes, np.dtype(np.float64)), np.random.default_rng(0)
     order = sum(sizes)
     Y = (lambda X: X @ X.T)(rng.standard_normal((order, order)))
     given_part = np.zeros((order, order), dtype=bool)
@@ -284,8 +284,10 @@ def test_identical_spectra_give_the_product_of_norms():
 ROBUST = [(2, 64, 64, 1), (3, 32, 32, 1), (17, 64, 64, 6), (4, 16, 16, 16, 16, 2), (10, 40, 3), (49, 20, 20, 20, 10)]
 
 
-def test_random_networks_badly_scaled_ones_included_all_reach_the_gap():
-    """Six shapes, twenty seeds, every third with rows scaled by exp(N(0, 1.5))."""
+@pytest.mark.parametrize("single", [False, True])
+def test_random_networks_badly_scaled_ones_included_all_reach_the_gap(single, monkeypatch):
+    """Six shapes, twenty seeds, every third with rows scaled by exp(N(0, 1.5)); single precision first, or not."""
+    monkeypatch.setattr(chain_method, "SMALLEST_SINGLE", 0 if single else np.inf)
     iterations = []
     for sizes in ROBUST:
         for seed in range(20):
@@ -296,6 +298,29 @@ def test_random_networks_badly_scaled_ones_included_all_reach_the_gap():
             iterations.append(solution.iterations)
     assert np.median(iterations) <= 13
     assert max(iterations) <= 30
+
+
+def test_what_single_precision_leaves_behind_is_never_taken_as_it_is(monkeypatch):
+    """Whatever point it ends at, the iterate in double precision is feasible and reaches the optimum."""
+    lmi = stated(random_network((3, 12, 12, 2)))
+    optimum = chain.solve(lmi, gap=1e-9).objective
+    monkeypatch.setattr(chain_method, "SMALLEST_SINGLE", 0)
+    proper = chain_method._State.advance
+    for spoil in (lambda s: s.t.fill(1e-3), lambda s: s.Y.fill(-1.0), lambda s: setattr(s, "rho", -1.0), None):
+
+        def advance(state, spoil=spoil):
+            if state.t.dtype == np.float64:
+                return proper(state)
+            if spoil is not None:
+                spoil(state)
+            return False
+
+        with monkeypatch.context() as patch:
+            patch.setattr(chain_method._State, "advance", advance)
+            solution = chain.solve(lmi, gap=1e-9)
+        check_feasible(lmi, solution)
+        assert solution.status == "optimal"
+        assert solution.objective == pytest.approx(optimum, rel=2e-9)
 
 
 def test_depth_neither_overflows_nor_stalls():

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI
-from lipctrl.lmi.one_layer import OneLayer, definite_form, one_layer
+from lipctrl.lmi.one_layer import OneLayer, one_layer
 from lipctrl.lmi.solvers import barrier, solve
 from lipctrl.lmi.solvers import one_layer as method
 from lipctrl.lmi.solvers.one_layer_form import reduce
@@ -20,7 +18,6 @@ from lipctrl.lmi.solvers.one_layer_newton import Newton
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.networks.network import Affine, Elementwise, Network
-from lipctrl.proofs.definiteness import is_positive_definite
 from lipctrl.proofs.verify import holds
 from lipctrl.results import Trust
 from lipctrl.theorems import lipschitz
@@ -74,153 +71,6 @@ def check_optimal(lmi: LMI, solution: Solution, gap: float) -> None:
     root = np.sqrt(np.diag(M))
     assert np.linalg.eigvalsh(M / np.outer(root, root))[0] > -1e-13
     assert all(np.all(np.asarray(value) > 0) for value in solution.values.values())
-
-
-def exactly_definite(M: list[list[Fraction]]) -> bool:
-    """Positive definiteness by elimination in rational numbers."""
-    M = [row[:] for row in M]
-    for k in range(len(M)):
-        if M[k][k] <= 0:
-            return False
-        for i in range(k + 1, len(M)):
-            ratio = M[i][k] / M[k][k]
-            for j in range(k, len(M)):
-                M[i][j] -= ratio * M[k][j]
-    return True
-
-
-def exact_matrix(W0: np.ndarray, W1: np.ndarray, slopes: tuple[float, float], t: np.ndarray, rho: float):
-    """The inequality of LipSDP in rational numbers, from its definition; all neurons have the same slopes."""
-    n, n_in = W0.shape
-    alpha, beta = (Fraction(slope) for slope in slopes)
-    W0, W1 = [[Fraction(x) for x in row] for row in W0], [[Fraction(x) for x in row] for row in W1]
-    size = n_in + n
-    M = [[Fraction(rho) if i == j and i < n_in else Fraction(0) for j in range(size)] for i in range(size)]
-    for k in range(n):
-        unit = [Fraction(int(i == k)) for i in range(n)]
-        a, b = [-alpha * x for x in W0[k]] + unit, [-beta * x for x in W0[k]] + unit
-        for i in range(size):
-            for j in range(size):
-                M[i][j] += Fraction(t[k]) * (a[i] * b[j] + b[i] * a[j])
-    for row in W1:
-        z = [Fraction(0)] * n_in + row
-        for i in range(n_in, size):
-            for j in range(n_in, size):
-                M[i][j] -= z[i] * z[j]
-    return M
-
-
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 9999), box=st.sampled_from([None, 0.3]), shifted=st.booleans())
-def test_the_reduced_matrix_is_the_schur_complement(seed, box, shifted):
-    """Against the stated matrix: with [M + z'z, z'; z, I] and the hidden layer eliminated, K is what remains."""
-    rng = np.random.default_rng(seed)
-    network = random_network((3, 9, 2), KINDS[seed % len(KINDS)], seed)
-    inputs = None if box is None else InputSet.from_box(np.zeros(3), np.full(3, box))
-    weights = {"output_weight": np.exp(rng.normal(size=2)), "input_weight": np.exp(rng.normal(size=3))}
-    statement = lipschitz.state(network, inputs, shift=rng.standard_normal((2, 3)) if shifted else None, **weights)
-    inequality = statement.lmi.inequalities[0]
-    parts = one_layer(inequality)
-    if parts is None:  # every neuron linear on the box
-        assert sum(statement.signals.sizes[1:]) == 0
-        return
-    values = {"rho": np.array([3.0]), parts.variable: np.exp(rng.normal(size=parts.Z1.shape[1]))}
-    M, z = inequality.evaluate(values).mid, inequality.constant.factor.dense(inequality.sizes)
-    big = np.block([[M + z.T @ z, z.T], [z, np.eye(len(z))]])
-    hidden = np.zeros(len(big), dtype=bool)
-    hidden[3 : len(M)] = True
-    keep = ~hidden
-    expected = big[np.ix_(keep, keep)] - big[np.ix_(keep, hidden)] @ np.linalg.solve(
-        big[np.ix_(hidden, hidden)], big[np.ix_(hidden, keep)]
-    )
-    K = parts.reduced(values)
-    assert np.array_equal(K.mid, K.mid.T)
-    assert np.allclose(K.mid, expected, atol=1e-11 * np.abs(expected).max())
-    assert K.radius.max() < 1e-11 * np.abs(expected).max()
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 99999), digits=st.integers(4, 18), slopes=st.sampled_from([(0.0, 1.0), (-0.13, 1.13)]))
-def test_no_false_proofs_near_singular(seed, digits, slopes):
-    """rho a hair above or below the least one: proved only if true in rational numbers; proved if clearly true."""
-    rng = np.random.default_rng(seed)
-    n_in, n, n_out = int(rng.integers(1, 3)), int(rng.integers(2, 5)), int(rng.integers(1, 3))
-    W0 = rng.standard_normal((n, n_in)) * np.exp(rng.normal(0, 1.5, (n, 1)))
-    W1 = rng.standard_normal((n_out, n))
-    t = (1.0 + rng.random(n)) * np.linalg.norm(W1, 2) ** 2
-    statement = lipschitz.state(network_of(W0, W1))
-    lmi = statement.lmi
-    term = lmi.inequalities[0].terms[1]
-    v = -term.B.blocks[0]
-    A, B = -(v * slopes[0]), -(v * slopes[1])
-    parts = OneLayer("T1", parts_of(lmi).supplies, A, B, parts_of(lmi).Z0, parts_of(lmi).Z1)
-    K = parts.reduced({"rho": np.zeros(1), "T1": t}).mid
-    least = np.linalg.eigvalsh(K[:n_in, n_in:] @ np.linalg.solve(K[n_in:, n_in:], K[n_in:, :n_in]) - K[:n_in, :n_in])[
-        -1
-    ]
-    rho = least * (1 + rng.choice([-1, 1]) * 10.0**-digits)
-    ball = parts.reduced({"rho": np.array([rho]), "T1": t})
-    proved = is_positive_definite(ball.mid, ball.radius)
-    true = exactly_definite(exact_matrix(W0, W1, slopes, t, rho))
-    assert true or not proved
-    if digits < 10:
-        assert proved == (rho > least)
-
-
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 99999))
-def test_the_ball_encloses_the_exact_matrix(seed):
-    """Against rational numbers, small integers among them: there nothing but 1/t is rounded."""
-    rng = np.random.default_rng(seed)
-    n_in, n, n_out = (int(k) for k in rng.integers(1, 4, 3))
-    draw = rng.standard_normal if seed % 2 else lambda shape: rng.integers(-1, 2, shape).astype(float)
-    A, B, Z0, Z1 = draw((n, n_in)), draw((n, n_in)), draw((n_out, n_in)), draw((n_out, n))
-    t, rho = rng.integers(1, 8, n) / 1.0, 3.0
-    parts = OneLayer("T1", (("rho", Ball(np.eye(n_in))),), *(Ball(M) for M in (A, B, Z0, Z1)))
-    K = parts.reduced({"rho": np.array([rho]), "T1": t})
-
-    def total(*factors):
-        return sum((np.prod([Fraction(x) for x in row]) for row in zip(*factors, strict=True)), Fraction(0))
-
-    half = Fraction(1, 2)
-    for i in range(n_in):
-        for j in range(n_in):
-            exact = Fraction(rho) * (i == j) - half * total(t, A[:, i] - B[:, i], A[:, j] - B[:, j])
-            if seed % 2 == 0:  # else the differences above are rounded themselves
-                assert abs(exact - Fraction(K.mid[i, j])) <= Fraction(K.radius[i, j])
-    for i in range(n_out):
-        for j in range(n_out):
-            exact = Fraction(int(i == j)) - half * total([1 / Fraction(x) for x in t], Z1[i], Z1[j])
-            assert abs(exact - Fraction(K.mid[n_in + i, n_in + j])) <= Fraction(K.radius[n_in + i, n_in + j])
-        for j in range(n_in):
-            exact = Fraction(Z0[i, j]) - half * (total(Z1[i], A[:, j]) + total(Z1[i], B[:, j]))
-            assert abs(exact - Fraction(K.mid[n_in + i, j])) <= Fraction(K.radius[n_in + i, j])
-
-
-def test_negative_multipliers_are_refused_though_the_reduced_matrix_is_definite():
-    network = network_of(np.array([[1.0]]), np.array([[1.0]]))
-    inequality = lipschitz.state(network).lmi.inequalities[0]
-    values = {"rho": np.array([9.0]), "T1": np.array([-1.0])}
-    assert not exactly_definite(exact_matrix(np.eye(1), np.eye(1), (0.0, 1.0), values["T1"], 9.0))
-    assert one_layer(inequality).reduced(values) is None
-
-
-@pytest.mark.parametrize("kind", ["relu", "gelu"])
-def test_holds_is_the_same_through_either_matrix(kind):
-    """At the solution, around it, with a multiplier that is zero or negative: as the stated matrix decides."""
-    lmi = lipschitz.state(random_network((2, 40, 2), kind)).lmi
-    inequality = lmi.inequalities[0]
-    values = dict(solve(lmi, gap=1e-6).values)
-    form = definite_form(inequality, values)
-    assert form is not None and form[1] is not None and len(form[0].mid) == 4
-    for factor in (0.5, 1 - 1e-6, 1 - 1e-9, 1 + 1e-9, 1 + 1e-6, 2.0, -1.0, np.nan):
-        trial = {**values, "rho": values["rho"] * factor}
-        M = inequality.evaluate(trial)
-        assert holds(lmi, trial) == is_positive_definite(M.mid, M.radius) == (factor > 1)
-    for entry in (0.0, -1.0, 1e-320, np.inf):
-        t = values["T1"].copy()
-        t[3] = entry
-        assert not holds(lmi, {"rho": values["rho"] * 2, "T1": t})
 
 
 @pytest.mark.parametrize(("sizes", "optimum"), KNOWN.items())

@@ -147,8 +147,8 @@ def test_saturated_pendulum_of_yin(benchmarks: Path) -> None:
 
 def test_errors_of_the_action_are_covered() -> None:
     """A torque that is off by 1e-3 at each step costs little, and trajectories end within the stated set."""
-    network, region = _region(POLICIES / "pendulum-sac", time_limit=60.0, last_level=6, action_error=1e-3)
-    assert region.share > 0.7
+    network, region = _region(POLICIES / "pendulum-sac", time_limit=30.0, last_level=7, action_error=1e-3)
+    assert region.share > 0.8
     assert region.final.volume < 2e-2 * region.core.volume
     rng = np.random.default_rng(2)
     x = rng.uniform([-np.pi, -8], [np.pi, 8], (300, 2))

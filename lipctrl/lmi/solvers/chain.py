@@ -171,7 +171,7 @@ def solve(
         return {found.rho: np.array([factor])} | dict(zip(found.layers, multipliers, strict=True))
 
     def enough(rho: float, t: Array, lower: float) -> bool:
-        return stop is not None and stop(original(rho, t), reduction.rho_factor * lower)
+        return bool(stop and stop(original(rho, t), reduction.rho_factor * lower))
 
     point = None
     if start is not None:
@@ -179,7 +179,12 @@ def solve(
         point = reduction.scaled(factor, [start[name] for name in found.layers])
     limit = None if time_limit is None else began + time_limit
     outcome = minimise(
-        reduction.chain, gap=gap, max_iterations=max_iterations, start=point, stop=enough, deadline=limit
+        reduction.chain,
+        gap=gap,
+        max_iterations=max_iterations,
+        start=point,
+        stop=enough if stop else None,
+        deadline=limit,
     )
     values = original(outcome.rho, outcome.t)
     lower = reduction.rho_factor * outcome.lower

@@ -13,11 +13,10 @@ K' K = (I - Z T^-1 Z')^-1 (Woodbury), so that Q_l-1 = W'TW + (VS)'(VS): the last
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import blas, lapack
 
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_form import Chain, block_slices
-from lipctrl.lmi.solvers.kernels import Mirror, accumulate, cholesky_in_place
+from lipctrl.lmi.solvers.kernels import Mirror, accumulate, cholesky_in_place, routines
 from lipctrl.lmi.solvers.steps import step_by_lanczos
 
 
@@ -25,21 +24,22 @@ class Factor:
     """The factor of M(rho, t), kept in the same memory from one iterate to the next."""
 
     def __init__(self, chain: Chain) -> None:
-        self.chain, sizes = chain, chain.sizes
+        self.chain, sizes, dtype = chain, chain.sizes, chain.G.dtype
+        self.lib = routines(dtype)
         self.blocks = block_slices(sizes)
         self.parts = block_slices(sizes[1:])
-        self.chol = [np.zeros((n, n)) for n in sizes]
-        self.inverse = [np.zeros((n, n)) for n in sizes]
+        self.chol = [np.zeros((n, n), dtype) for n in sizes]
+        self.inverse = [np.zeros((n, n), dtype) for n in sizes]
         self.J = [np.zeros_like(W) for W in chain.W]
-        self.Q = [np.zeros((n, n)) for n in sizes]
+        self.Q = [np.zeros((n, n), dtype) for n in sizes]
         self.plain = [bool(np.all(c == 1)) for c in chain.c]
         self.mirror = Mirror()
-        self.buffer = np.empty((max(sizes), sum(sizes)))
+        self.buffer = np.empty((max(sizes), sum(sizes)), dtype)
         self.least_rho = np.inf
         #: V with D_l^-1 = T^-1 + V'V, where the outputs are few; rows Z of G = Z'Z
         self.Z = _few_rows(chain.G)
-        self.V = np.zeros((0, sizes[-1]))
-        self.last_t = np.ones(sizes[-1])
+        self.V = np.zeros((0, sizes[-1]), dtype)
+        self.last_t = np.ones(sizes[-1], dtype)
 
     def update(self, rho: float, t: Array) -> bool:
         """Factor M(rho, t); False (and no usable factor) if it is not positive definite. Sets `least_rho`."""
@@ -59,13 +59,13 @@ class Factor:
             R, J = self.chol[k].T, self.J[k - 1]
             # half of the solution makes Q backward stable, however nearly singular D is
             half = np.multiply((c * part)[:, None], W, out=J)
-            blas.dtrsm(1.0, R, half.T, side=1, lower=0, overwrite_b=1)
+            self.lib.trsm(1.0, R, half.T, side=1, lower=0, overwrite_b=1)
             Q = np.matmul(half.T, half, out=self.Q[k - 1])
-            blas.dtrsm(1.0, R, half.T, side=1, lower=0, trans_a=1, overwrite_b=1)
+            self.lib.trsm(1.0, R, half.T, side=1, lower=0, trans_a=1, overwrite_b=1)
             if not self.plain[k - 1]:
                 Q -= W.T @ (((c**2 - 1) * part)[:, None] * W)
         self.least_rho = float(np.linalg.eigvalsh(Q)[-1])
-        return self._factor(0, Q, np.full(len(Q), rho)) and self._invert(0)
+        return self._factor(0, Q, np.full(len(Q), rho, Q.dtype)) and self._invert(0)
 
     def _factor(self, k: int, Q: Array, diagonal: Array) -> bool:
         D = self.chol[k]
@@ -76,10 +76,10 @@ class Factor:
     def _invert_last(self, Z: Array, W: Array, c: Array, t: Array) -> bool:
         """D_l^-1, J_l and Q_l-1 = W'TW + (VS)'(VS) by the identity of Sherman, Morrison and Woodbury."""
         scaled = Z / t
-        small = np.eye(len(Z)) - scaled @ Z.T
+        small = np.eye(len(Z), dtype=Z.dtype) - scaled @ Z.T
         if not cholesky_in_place(small):
             return False
-        self.V = np.ascontiguousarray(blas.dtrsm(1.0, small.T, scaled.T, side=1, lower=0).T)
+        self.V = np.ascontiguousarray(self.lib.trsm(1.0, small.T, scaled.T, side=1, lower=0).T)
         self.last_t = t
         inverse, J, Q = self.inverse[-1], self.J[-1], self.Q[-2]
         np.matmul(self.V.T, self.V, out=inverse)
@@ -95,7 +95,7 @@ class Factor:
     def _invert(self, k: int) -> bool:
         inverse = self.inverse[k]
         inverse[:] = self.chol[k]
-        _, info = lapack.dpotri(inverse.T, lower=0, overwrite_c=1)
+        _, info = self.lib.potri(inverse.T, lower=0, overwrite_c=1)
         self.mirror(inverse)
         return bool(info == 0)
 
@@ -131,16 +131,16 @@ class Factor:
 
     def step(self, drho: float, d: Array, steps: int, least: int) -> float:
         """Step to the boundary from M along dM: Lanczos on R^-T U^-1 dM U^-T R^-1, D = R'R block by block."""
-        blocks, depth = self.blocks, self.chain.depth
+        blocks, depth, trsv = self.blocks, self.chain.depth, self.lib.trsv
         R = [chol.T for chol in self.chol]
-        diagonal = np.concatenate([np.full(blocks[0].stop, drho), d])
+        diagonal = np.concatenate([np.full(blocks[0].stop, drho, d.dtype), d])
         weights = [d[part] for part in self.parts]
         scaled = [(weight * c)[:, None] * W for weight, c, W in zip(weights, self.chain.c, self.chain.W, strict=True)]
 
         def congruence(v: Array) -> Array:
-            x = [blas.dtrsv(R[0], v[blocks[0]], lower=0)]
+            x = [trsv(R[0], v[blocks[0]], lower=0)]
             for k in range(1, depth + 1):
-                x.append(blas.dtrsv(R[k], v[blocks[k]], lower=0))
+                x.append(trsv(R[k], v[blocks[k]], lower=0))
                 x[k] += self.J[k - 1] @ x[k - 1]
             y = np.concatenate(x)
             y *= diagonal
@@ -154,18 +154,18 @@ class Factor:
                 b = blocks[k]
                 if k:
                     y[blocks[k - 1]] += y[b] @ self.J[k - 1]
-                y[b] = blas.dtrsv(R[k], y[b], lower=0, trans=1)
+                y[b] = trsv(R[k], y[b], lower=0, trans=1)
             return y
 
-        return step_by_lanczos(congruence, blocks[-1].stop, steps, least=least)
+        return step_by_lanczos(congruence, blocks[-1].stop, steps, least=least, dtype=d.dtype)
 
 
 def _few_rows(G: Array) -> Array | None:
     """Z with G = Z'Z by pivoted Cholesky, if it has few rows."""
-    tolerance = 1e-15 * float(np.diagonal(G).max())
-    upper, pivots, rank, _ = lapack.dpstrf(G, tol=tolerance, lower=0)
+    tolerance = 4 * float(np.finfo(G.dtype).eps * np.diagonal(G).max())
+    upper, pivots, rank, _ = routines(G.dtype).pstrf(G, tol=tolerance, lower=0)
     if 4 * rank > len(G):
         return None
-    Z = np.zeros((rank, len(G)))
+    Z = np.zeros((rank, len(G)), G.dtype)
     Z[:, pivots - 1] = np.triu(upper)[:rank]
     return Z

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lipctrl.lmi.lmi import Array
 
@@ -41,6 +42,11 @@ class Chain:
     c: tuple[Array, ...]
     G: Array
     shared: bool
+
+    def astype(self, dtype: DTypeLike) -> Chain:
+        """The same chain with rounded numbers."""
+        W, c = (tuple(part.astype(dtype) for part in parts) for parts in (self.W, self.c))
+        return Chain(W, c, self.G.astype(dtype), self.shared)
 
     @property
     def depth(self) -> int:

@@ -28,6 +28,8 @@ from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_newton import Products, Schur
 from lipctrl.lmi.solvers.completion import Cliques
+from lipctrl.lmi.solvers.kernels import cholesky_in_place
+from lipctrl.lmi.solvers.steps import DENSE, step_by_matrix
 
 #: relative distance that the returned rho keeps from the boundary
 MARGIN = 1e-12
@@ -35,6 +37,11 @@ MARGIN = 1e-12
 PREDICTOR_STEPS = 5
 #: steps without an improvement of the gap by a hundredth after which rounding has the last word
 PATIENCE = 6
+#: relative <M, Y> up to which iterates are computed in single precision, which has its limit at about 1e-4
+SINGLE = 1e-2
+SINGLE_ITERATIONS = 30
+#: orders below which single precision is not faster
+SMALLEST_SINGLE = 200
 #: change of the diagonal of Y, relative to its largest entry, up to which it is repaired
 REPAIRABLE = 1e-6
 
@@ -66,9 +73,13 @@ def minimise(
     SolverError
         If the start is not strictly feasible.
     """
-    state = _State(chain, *(start or (1.5, np.ones(sum(chain.sizes[1:])))))
-    status = "feasible"
-    iterations, idle, least_gap = 0, 0, np.inf
+    cold = (1.5, np.ones(sum(chain.sizes[1:])))
+    status, iterations = "feasible", 0
+    if start is None and stop is None and sum(chain.sizes) >= SMALLEST_SINGLE:
+        state, iterations = _in_single_precision(chain, cold, gap, max_iterations, deadline)
+    else:
+        state = _State(chain, *(start or cold))
+    idle, least_gap = 0, np.inf
     while True:
         if state.upper - state.lower <= gap * state.upper:
             status = "optimal"
@@ -95,27 +106,63 @@ def minimise(
     return Outcome(state.upper, state.best, state.lower, status, iterations)
 
 
-class _State:
-    """An iterate (rho, t, Y) with the factors of M and Y, and the best bounds seen."""
+def _in_single_precision(
+    chain: Chain, cold: tuple[float, Array], gap: float, max_iterations: int, deadline: float | None
+) -> tuple[_State, int]:
+    """The iterate that single precision reaches, in double precision, and the number of iterations."""
+    state = _State(chain.astype(np.float32), *cold)
+    iterations, idle, least = 0, 0, np.inf
+    while iterations < min(max_iterations, SINGLE_ITERATIONS) and idle < 3 and least > max(SINGLE, gap):
+        if deadline is not None and time.perf_counter() > deadline:
+            break
+        try:
+            if not state.advance():
+                break
+        except (LinAlgError, ValueError):
+            break
+        iterations += 1
+        idle = 0 if not np.isfinite(least) or state.complementarity < 0.9 * least else idle + 1
+        least = min(least, state.complementarity)
+    rho, t, Y = state.rho, state.t.astype(np.float64), state.Y.astype(np.float64)
+    del state
+    for share in (0.0, 1e-6, 1e-4, 1e-2, 1.0):
+        try:
+            point = (rho + share * (cold[0] - rho), t + share * (cold[1] - t))
+            return _State(chain, *point, Y if share < 1 else None), iterations
+        except SolverError:
+            continue
+    raise SolverError("The closed-form start of the network is not feasible.", "Use method='product'.")
 
-    def __init__(self, chain: Chain, rho: float, t: Array) -> None:
+
+class _State:
+    """An iterate (rho, t, Y) with the factors of M and Y, and the best bounds seen; in the precision of the chain."""
+
+    def __init__(self, chain: Chain, rho: float, t: Array, Y: Array | None = None) -> None:
         self.chain, self.products = chain, Products(chain)
         products = self.products
         self.order, self.first = products.order, products.first
         self.last = products.blocks[-1]
-        self.rho, self.t = rho, np.array(t, dtype=np.float64)
-        self.factor, self.cliques = Factor(chain), Cliques(chain.sizes)
+        dtype = chain.G.dtype
+        self.rho, self.t = rho, np.array(t, dtype)
+        self.factor, self.cliques = Factor(chain), Cliques(chain.sizes, dtype)
         if not self.factor.update(rho, self.t):
             raise SolverError("The start is not strictly feasible.", "Leave it out, or move it into the interior.")
-        self.schur = Schur(products.unknowns)
-        self.P, self.Y, self.X, self.dY = (np.zeros((self.order, self.order)) for _ in range(4))
-        self.FP, self.FY, self.FdY = (np.zeros((products.n, self.order)) for _ in range(3))
+        self.schur = Schur(products.unknowns, dtype)
+        self.P, self.Y, self.X, self.dY = (np.zeros((self.order, self.order), dtype) for _ in range(4))
+        self.FP, self.FY, self.FdY = (np.zeros((products.n, self.order), dtype) for _ in range(3))
+        self.root, self.dM, self.Froot = self.P, np.empty(0, dtype), np.empty(0, dtype)
+        if self.order <= DENSE:
+            self.dM, self.Froot = np.zeros_like(self.P), np.zeros_like(self.FP)
         self.upper, self.best, self.lower = np.inf, self.t, -np.inf
         self.keep_best()
-        self.factor.full_inverse(self.P)
+        self.invert()
         np.multiply(self.P, 0.1 * rho / self.order, out=self.Y)
-        self.cliques.update(self.Y)
+        if Y is None or not self.cliques.update(Y):
+            self.cliques.update(self.Y)
+        else:
+            self.Y[:] = Y
         self.cliques.complete(self.Y)
+        self.complementarity = np.inf
         self.dual_feasible = False
 
     def keep_best(self) -> None:
@@ -130,15 +177,18 @@ class _State:
         P, Y, X, dY, FP, FY = self.P, self.Y, self.X, self.dY, self.FP, self.FY
         products.panels(P, FP)
         products.panels(Y, FY)
-        schur.H[:] = 0 if self.chain.shared else schur.H
+        if self.chain.shared:
+            schur.H[:] = 0
         products.schur(P, FP, Y, FY, schur.H)
         schur.factor()
         FofY, FofP = self.adjoint(Y, FY), self.adjoint(P, FP)
-        cost = np.zeros(products.unknowns)
+        cost = np.zeros_like(schur.scale)
         cost[0] = 1.0
         y = self.unknowns(self.rho, self.t)
         product = float(y @ FofY) - self.supply(Y)
         mu = product / self.order
+        feasible = float(np.abs(cost - FofY).max()) < REPAIRABLE**0.5
+        self.complementarity = product / self.rho if feasible else np.inf
 
         # predictor: sigma = 0
         d_a = schur.solve(-cost)
@@ -148,7 +198,7 @@ class _State:
         np.add(X, X.T, out=dY)
         dY *= -0.5
         dY -= Y
-        a1 = min(1.0, factor.step(drho_a, dt_a, PREDICTOR_STEPS, PREDICTOR_STEPS))
+        a1 = min(1.0, self.primal_step(drho_a, dt_a, PREDICTOR_STEPS, PREDICTOR_STEPS))
         a2 = self.cliques.step(dY, PREDICTOR_STEPS, PREDICTOR_STEPS, 1.0)
         a_min = min(a1, a2)
         residual = cost - FofY
@@ -181,9 +231,25 @@ class _State:
         dY += P
 
         reach = min(0.995, max(0.9, 1 - 3 * sigma))
-        a1 = min(1.0, reach * factor.step(drho, dt, 25, 10))
+        a1 = min(1.0, reach * self.primal_step(drho, dt, 25, 10))
         a2 = min(1.0, reach * self.cliques.step(dY, 25, 10, 1 / reach))
         return self.move(a1, drho, dt, a2)
+
+    def primal_step(self, drho: float, dt: Array, steps: int, least: int) -> float:
+        """Step to the boundary from M along dM; for small orders from L'dM L with P = L L'."""
+        if self.order > DENSE:
+            return self.factor.step(drho, dt, steps, least)
+        self.products.direction(drho, dt, self.root, self.Froot, self.dM)
+        return step_by_matrix(self.root.T @ self.dM, steps, least)
+
+    def invert(self) -> None:
+        """P = M^-1, and its Cholesky factor where the step lengths want it."""
+        self.factor.full_inverse(self.P)
+        if self.order <= DENSE:
+            self.root = np.tril(self.P)
+            if not cholesky_in_place(self.root):
+                raise LinAlgError("The inverse of M is not positive definite.")
+            self.products.panels(self.root, self.Froot)
 
     def move(self, a1: float, drho: float, dt: Array, a2: float) -> bool:
         """Take the steps, shortened until Cholesky factorisations succeed."""
@@ -213,7 +279,7 @@ class _State:
         if repaired:
             trace = float(np.trace(self.Y[: self.first, : self.first]))
             self.lower = max(self.lower, self.supply(self.Y) / trace * (1 - MARGIN))
-        self.factor.full_inverse(self.P)
+        self.invert()
         return max(a1, a2) > 1e-8
 
     def repair(self, Y: Array) -> bool:
@@ -246,11 +312,11 @@ class _State:
     def adjoint(self, X: Array, F: Array) -> Array:
         """<A_j, X> for all unknowns (rho, t)."""
         trace = float(np.trace(X[: self.first, : self.first]))
-        return np.concatenate([[trace], self.products.gather(self.products.adjoint(X, F))])
+        return np.concatenate([np.array([trace], X.dtype), self.products.gather(self.products.adjoint(X, F))])
 
     def unknowns(self, rho: float, t: Array) -> Array:
         starts = self.products.starts
-        return np.concatenate([[rho], t[starts] if self.chain.shared else t])
+        return np.concatenate([np.array([rho], t.dtype), t[starts] if self.chain.shared else t])
 
     def split(self, d: Array) -> tuple[float, Array]:
         return float(d[0]), self.products.spread(d[1:])

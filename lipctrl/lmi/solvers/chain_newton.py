@@ -12,12 +12,14 @@ V is never stored. With shared multipliers H and F are summed within each layer.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from scipy.linalg import LinAlgError, blas, lapack
+from scipy.linalg import LinAlgError
 
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_form import Chain, block_slices
-from lipctrl.lmi.solvers.kernels import accumulate
+from lipctrl.lmi.solvers.kernels import accumulate, routines
 
 #: elements of the pieces in which Hadamard products are formed, so that they stay in the cache
 PIECE = 1 << 14
@@ -27,16 +29,16 @@ class Products:
     """Block products of one chain, with their workspaces."""
 
     def __init__(self, chain: Chain) -> None:
-        self.chain, sizes = chain, chain.sizes
+        self.chain, sizes, dtype = chain, chain.sizes, chain.G.dtype
         self.blocks, self.parts = block_slices(sizes), block_slices(sizes[1:])
         self.first, self.order = sizes[0], sum(sizes)
         self.n = self.order - self.first
         self.c = np.concatenate(chain.c)
         self.plain = bool(np.all(self.c == 1))
         widest = max(sizes[1:])
-        self.K = [np.empty((widest, self.n)) for _ in range(2)]
-        self.pieces = np.empty((9, PIECE + 2 * self.n))
-        self.panel = np.empty((self.n, self.order))
+        self.K = [np.empty((widest, self.n), dtype) for _ in range(2)]
+        self.pieces = np.empty((9, PIECE + 2 * self.n), dtype)
+        self.panel = np.empty((self.n, self.order), dtype)
         self.starts = np.array([part.start for part in self.parts])
         self.counts = np.array(sizes[1:])
         self.unknowns = 1 + (chain.depth if chain.shared else self.n)
@@ -156,29 +158,30 @@ class Products:
 class Schur:
     """Cholesky of the Jacobi-scaled Schur complement (lower triangle given), with one step of iterative refinement."""
 
-    def __init__(self, order: int) -> None:
-        self.H, self.chol = np.zeros((order, order)), np.zeros((order, order))
-        self.scale = np.ones(order)
+    def __init__(self, order: int, dtype: np.dtype[Any]) -> None:
+        self.lib, self.eps = routines(dtype), float(np.finfo(dtype).eps)
+        self.H, self.chol = np.zeros((order, order), dtype), np.zeros((order, order), dtype)
+        self.scale = np.ones(order, dtype)
 
     def factor(self) -> None:
         """Scale and factor `H`; a ridge is added only where rounding has made it indefinite."""
-        self.scale = 1 / np.sqrt(np.maximum(np.diagonal(self.H), np.finfo(float).tiny))
+        self.scale = 1 / np.sqrt(np.maximum(np.diagonal(self.H), np.finfo(self.H.dtype).tiny))
         self.H *= self.scale[:, None]
         self.H *= self.scale
         ridge = 0.0
         while True:
             self.chol[:] = self.H
             np.einsum("ii->i", self.chol)[:] += ridge
-            _, info = lapack.dpotrf(self.chol.T, lower=0, clean=0, overwrite_a=1)
+            _, info = self.lib.potrf(self.chol.T, lower=0, clean=0, overwrite_a=1)
             if info == 0 and np.all(np.isfinite(np.diagonal(self.chol))):
                 return
-            ridge = max(1e-14, 10 * ridge)
+            ridge = max(50 * self.eps, 10 * ridge)
             if ridge > 1e-2:
                 raise LinAlgError("The Schur complement is not positive definite.")
 
     def solve(self, rhs: Array) -> Array:
         b = rhs * self.scale
-        d, _ = lapack.dpotrs(self.chol.T, b, lower=0)
+        d, _ = self.lib.potrs(self.chol.T, b, lower=0)
         d = d.reshape(-1)
-        correction, _ = lapack.dpotrs(self.chol.T, b - blas.dsymv(1.0, self.H.T, d, lower=0), lower=0)
+        correction, _ = self.lib.potrs(self.chol.T, b - self.lib.symv(1.0, self.H.T, d, lower=0), lower=0)
         return (d + correction.reshape(-1)) * self.scale

@@ -8,26 +8,27 @@ Reference: Grone, Johnson, Sa, Wolkowicz, Linear Algebra Appl. 58 (1984).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from scipy.linalg import blas
 
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_form import block_slices
-from lipctrl.lmi.solvers.kernels import Mirror, cholesky_in_place
-from lipctrl.lmi.solvers.steps import SMALL, step_by_lanczos, step_of
+from lipctrl.lmi.solvers.kernels import Mirror, cholesky_in_place, routines
+from lipctrl.lmi.solvers.steps import DENSE, step_by_lanczos, step_by_matrix
 
 
 class Cliques:
     """The block-tridiagonal part of Y, tested and completed clique by clique."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], dtype: np.dtype[Any]) -> None:
+        self.lib = routines(dtype)
         self.blocks = block_slices(sizes)
         orders = [a + b for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
-        self.value = [np.zeros((n, n)) for n in orders]
-        self.chol = [np.zeros((n, n)) for n in orders]
-        self.direction = [np.zeros((n, n)) for n in orders]
-        self.scratch = np.empty(max(orders) ** 2)
+        self.value = [np.zeros((n, n), dtype) for n in orders]
+        self.chol = [np.zeros((n, n), dtype) for n in orders]
+        self.direction = [np.zeros((n, n), dtype) for n in orders]
+        self.scratch = np.empty(max(orders) ** 2, dtype)
         self.mirror = Mirror()
         #: the clique that bound the last step comes first
         self.order = list(range(len(orders)))
@@ -70,17 +71,16 @@ class Cliques:
     def _step(self, k: int, steps: int, least: int) -> float:
         R, D = self.chol[k].T, self.direction[k].T
         n = len(R)
-        if n <= SMALL:
+        if n <= DENSE:
             self.mirror(self.direction[k])
-            half = blas.dtrsm(1.0, R, self.direction[k], lower=0, trans_a=1)
-            full = blas.dtrsm(1.0, R, half.T, lower=0, trans_a=1)
-            return step_of(float(np.linalg.eigvalsh((full + full.T) / 2)[0]))
+            half = self.lib.trsm(1.0, R, D, lower=0, trans_a=1)
+            return step_by_matrix(self.lib.trsm(1.0, R, half, side=1, lower=0, overwrite_b=1), steps, least)
 
         def congruence(v: Array) -> Array:
-            w = blas.dsymv(1.0, D, blas.dtrsv(R, v, lower=0), lower=0)
-            return blas.dtrsv(R, w, lower=0, trans=1, overwrite_x=1)
+            w = self.lib.symv(1.0, D, self.lib.trsv(R, v, lower=0), lower=0)
+            return self.lib.trsv(R, w, lower=0, trans=1, overwrite_x=1)
 
-        return step_by_lanczos(congruence, n, steps, least=least)
+        return step_by_lanczos(congruence, n, steps, least=least, dtype=D.dtype)
 
     def complete(self, Y: Array) -> None:
         """Fill Y outside its block-tridiagonal part, and its upper triangle."""
@@ -91,7 +91,7 @@ class Cliques:
             if done.stop:
                 n = before.stop - before.start
                 L = self.chol[k - 1]
-                gain = blas.dtrsm(1.0, L[:n, :n].T, L[n:, :n].T, lower=0).T
+                gain = self.lib.trsm(1.0, L[:n, :n].T, L[n:, :n].T, lower=0).T
                 np.matmul(gain, Y[before, done], out=Y[b, done])
                 Y[done, b] = Y[b, done].T
             Y[before, b] = Y[b, before].T

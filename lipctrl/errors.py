@@ -55,5 +55,9 @@ class SolverError(LipctrlError):
     """An optimiser is not installed, has no licence, or returned nothing usable."""
 
 
+class MemoryLimitError(SolverError):
+    """More memory would be needed than is allowed; nothing was allocated."""
+
+
 class CertificateError(LipctrlError):
     """A certificate that cannot be read or written."""

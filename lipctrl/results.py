@@ -73,8 +73,15 @@ class Bound(Printable):
     region : str
         "global", or the box in words.
     seconds : float
+    status : str
+        How the solver ended: "optimal" (the gap that was asked for), "feasible" (stopped at a limit), "inaccurate".
+    iterations : int or None
+    note : str
+        What was done in place of what was asked for, if anything was.
     certificate : dict or None
         Content of the certificate file (proofs/FORMAT.md).
+    solution : object or None
+        What the solver left, for the argument `warm` of the next call.
     """
 
     upper: float
@@ -88,7 +95,11 @@ class Bound(Printable):
     norm: str = "l2"
     region: str = "global"
     seconds: float = 0.0
+    status: str = ""
+    iterations: int | None = None
+    note: str = ""
     certificate: dict[str, Any] | None = field(default=None, repr=False)
+    solution: object = field(default=None, repr=False, compare=False)
 
     @property
     def words(self) -> str:
@@ -106,6 +117,8 @@ class Bound(Printable):
             ("Product of norms", number_up(self.product)),
             ("SDP optimum", "-" if self.sdp_lower is None else optimum),
             ("Method", self.method + (f", solver {self.solver}" if self.solver not in ("", "none") else "")),
+            *([("Solver", f"{self.status} after {self.iterations} iterations")] if self.status else []),
+            *([("Note", self.note)] if self.note else []),
             ("Where", self.region),
             ("Time", seconds(self.seconds)),
         ]

@@ -19,12 +19,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from lipctrl.errors import LipctrlError, NetworkError
+from lipctrl.errors import LipctrlError, MemoryLimitError, NetworkError
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.feasible import feasible_multipliers
 from lipctrl.lmi.lmi import LMI, Array, Factor, MatrixInequality, Scaled, Values, Variable, gram, selector
 from lipctrl.lmi.multipliers import Signals, network_signals, per_neuron
-from lipctrl.lmi.solvers import solve
+from lipctrl.lmi.solvers import check_limits, solve
+from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.networks.enclosure import InputSet, LayerBounds, layer_bounds
 from lipctrl.networks.network import Network
 from lipctrl.proofs.certificate import bounds_block, hex_array, input_set_block, network_block
@@ -139,6 +140,9 @@ def lipschitz(
     solver: str = "barrier",
     *,
     gap: float = 1e-7,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
+    warm: Bound | None = None,
 ) -> Bound:
     """Bound the Lipschitz constant of a policy (Euclidean norms), and prove the bound.
 
@@ -155,7 +159,16 @@ def lipschitz(
     solver : {"barrier", "anytime", "clarabel", "scs", "mosek"}
         "anytime" spends a minute on what is too large for "barrier".
     gap : float
-        Relative duality gap at which the solver stops.
+        Relative duality gap of rho = upper^2 at which the solver stops.
+    time_limit : float, optional
+        Seconds for the solver; then its best feasible numbers are proved. Stating and proving the inequality come on
+        top.
+    memory_limit : float, optional
+        Bytes for the solver, forecast before they are taken. Where "barrier" needs more, "anytime" takes its place,
+        and then "product" (`note` says so).
+    warm : Bound, optional
+        Of a similar policy or region: the solver starts from there if the layers have the same sizes and that is
+        nearer than its own start (`note` says if not). The bound is proved and as tight as without.
 
     Returns
     -------
@@ -169,6 +182,7 @@ def lipschitz(
     network = policy if isinstance(policy, Network) else policy.network
     if method not in METHODS:
         raise LipctrlError(f"Unknown method {method!r}.", f"Choose one of {', '.join(METHODS)}.")
+    check_limits(gap, time_limit, memory_limit)
     if method == "local" and region is None:
         raise LipctrlError("method='local' needs a region.", "Give region=(low, high) in observation units.")
     began = time.perf_counter()
@@ -191,14 +205,26 @@ def lipschitz(
     if method == "product":
         return replace(simple, seconds=time.perf_counter() - began)
     statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
-    solution = solve(statement.lmi, solver, gap=gap)
+    previous = warm.solution if warm is not None and isinstance(warm.solution, Solution) else None
+    try:
+        solution = solve(
+            statement.lmi, solver, gap=gap, time_limit=time_limit, memory_limit=memory_limit, warm=previous
+        )
+    except MemoryLimitError as error:
+        return replace(simple, note=error.message, seconds=time.perf_counter() - began)
     proved = conclude(statement, solution.values)
     if proved is None:
-        return replace(simple, seconds=time.perf_counter() - began)
+        note = f"no numbers of {solver} could be proved"
+        return replace(simple, note=note, seconds=time.perf_counter() - began)
     upper = root_upper(float(proved["rho"][0]))
     sdp_lower = float(np.sqrt(max(solution.lower, 0.0)))
+    if solution.status != "optimal" and product < upper:
+        note = f"{solver} stopped at {upper:.6g}: the product of norms is less"
+        return replace(simple, sdp_lower=sdp_lower, note=note, seconds=time.perf_counter() - began)
+    used = "anytime" if solution.solver == "anytime" else solver
+    start = solution.start if warm is not None and solution.start != "warm" else ""
     certificate = {"theorem": "lipschitz", "network": network_block(network), **claim(statement, proved)}
-    certificate["information"] = {"attained_by": [pair.x.tolist(), pair.y.tolist()], "solver": solver}
+    certificate["information"] = {"attained_by": [pair.x.tolist(), pair.y.tolist()], "solver": used}
     return Bound(
         upper=upper,
         lower=pair.slope,
@@ -207,10 +233,14 @@ def lipschitz(
         sdp_lower=sdp_lower,
         sdp_gap=(upper - sdp_lower) / upper,
         product=product,
-        solver=solver,
+        solver=used,
         region=words,
         seconds=time.perf_counter() - began,
+        status=solution.status,
+        iterations=solution.iterations,
+        note="; ".join(filter(None, (solution.note, start))),
         certificate=certificate,
+        solution=solution,
     )
 
 

@@ -104,6 +104,13 @@ def bound(
         ),
     ] = None,
     solver: SolverChoice = Solver.barrier,
+    gap: Annotated[float, typer.Option("--gap", help="Relative gap to the optimum of the program.")] = 1e-7,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", metavar="SECONDS", min=0.0, help="For the solver.")
+    ] = None,
+    memory_limit: Annotated[
+        float | None, typer.Option("--memory-limit", metavar="MB", min=0.0, help="For the solver.")
+    ] = None,
     vecnormalize: Statistics = None,
     no_normalize: Bare = False,
     output: OutputChoice = Output.action,
@@ -119,7 +126,15 @@ def bound(
         loaded = _load(policy, vecnormalize, no_normalize, output)
         box = None if region is None else tuple(_numbers(side, "--region", loaded.network.n_in) for side in region)
         say("bounding the policy")
-        found = lipctrl.lipschitz(loaded, method.value, box, solver.value)
+        found = lipctrl.lipschitz(
+            loaded,
+            method.value,
+            box,
+            solver.value,
+            gap=gap,
+            time_limit=time_limit,
+            memory_limit=None if memory_limit is None else 1e6 * memory_limit,
+        )
         say("writing the certificate")
         certificate = write_bound(found, loaded, folder)
     if json:

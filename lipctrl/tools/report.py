@@ -65,6 +65,9 @@ def bound_json(bound: Bound, certificate: Path | None) -> dict[str, Any]:
         "region",
         "trust",
         "seconds",
+        "status",
+        "iterations",
+        "note",
     )
     fields = {key: getattr(bound, key) for key in keys}
     return {"schema": "lipctrl-bound-1", **fields, "certificate": None if certificate is None else str(certificate)}

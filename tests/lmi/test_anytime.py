@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from lipctrl.errors import SolverError
+from lipctrl.errors import MemoryLimitError, SolverError
 from lipctrl.lmi.solvers import anytime, chain, solve
+from lipctrl.networks.enclosure import InputSet
 from lipctrl.proofs.verify import holds
 from lipctrl.theorems import lipschitz
 from tests.networks_for_tests import random_network
@@ -40,20 +41,32 @@ def test_near_the_known_optimum_and_never_below(sizes, optimum):
 
 def test_a_bound_however_little_time_there_is():
     lmi = lipschitz.state(random_network((4, 50, 50, 50, 2), "gelu")).lmi
+    optimum = chain.solve(lmi, gap=1e-7)
     objectives = []
     for limit in (0.0, 0.05, 1.0):
         began = time.perf_counter()
         solution = anytime.solve(lmi, time_limit=limit)
         assert time.perf_counter() - began < limit + 1.0
-        assert solution.status == "feasible" and solution.lower == -np.inf
+        assert solution.status == "feasible"
+        assert 0 < solution.lower <= optimum.objective
         assert holds(lmi, {**solution.values, "rho": solution.values["rho"] * (1 + 1e-8)})
         objectives.append(solution.objective)
     assert objectives[2] < objectives[0] <= float(lmi.start["rho"][0])
 
 
+@pytest.mark.parametrize(("kind", "box"), [("relu", None), ("gelu", None), ("tanh", 0.3)])
+def test_shared_multipliers_reach_the_optimum_from_both_sides(kind, box):
+    inputs = None if box is None else InputSet.from_box(np.zeros(3), np.full(3, box))
+    lmi = lipschitz.state(random_network((3, 14, 12, 2), kind), inputs, method="layer").lmi
+    solution, optimum = anytime.solve(lmi, tolerance=1e-6), chain.solve(lmi, gap=1e-8)
+    assert solution.status == "optimal"
+    assert solution.objective == pytest.approx(optimum.objective, rel=2e-6)
+    assert solution.lower == pytest.approx(optimum.objective, rel=2e-6)
+
+
 def test_memory_is_forecast_before_it_is_taken():
     lmi = lipschitz.state(random_network((2, 40, 30, 1))).lmi
-    with pytest.raises(SolverError, match="GB allowed"):
+    with pytest.raises(MemoryLimitError, match="MB allowed"):
         anytime.solve(lmi, memory_limit=1000.0)
     with pytest.raises(SolverError, match="plain chain"):
         anytime.solve(lipschitz.state(random_network((2, 4, 1)), shift=np.ones((1, 2))).lmi)

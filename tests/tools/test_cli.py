@@ -28,6 +28,7 @@ REPORT_KEYS = {
     *("equilibrium", "lipschitz", "theorems", "certificate"),
 }
 BOUND_KEYS = {"upper", "lower", "product", "sdp_lower", "sdp_gap", "method", "solver", "norm", "trust", "seconds"}
+BOUND_KEYS |= {"status", "iterations", "note"}
 
 
 def refuse(constant: str) -> None:
@@ -266,14 +267,20 @@ def test_arguments_reach_the_pipeline(
 def test_bound_prints_and_passes_the_region(monkeypatch: pytest.MonkeyPatch, network: Path, out: Path) -> None:
     seen: list[Any] = []
 
-    def lipschitz(policy: Any, method: str, region: Any, solver: str) -> Any:
-        seen.extend((method, region, solver))
+    def lipschitz(policy: Any, method: str, region: Any, solver: str, **limits: Any) -> Any:
+        seen.extend((method, region, solver, limits))
         return make_bound(certificate=None)
 
     monkeypatch.setattr(lipctrl, "lipschitz", lipschitz, raising=False)
-    answer = Answer("bound", network, "--method", "local", "--region", "-1", "2.5", "-o", out)
+    limits = ("--gap", "1e-5", "--time-limit", "3", "--memory-limit", "200")
+    answer = Answer("bound", network, "--method", "local", "--region", "-1", "2.5", *limits, "-o", out)
     assert answer.code == 0
-    assert seen == ["local", ([-1.0], [2.5]), "barrier"]
+    assert seen == [
+        "local",
+        ([-1.0], [2.5]),
+        "barrier",
+        {"gap": 1e-5, "time_limit": 3.0, "memory_limit": 200e6},
+    ]
     assert "28.124" in answer.out
     assert not out.exists()
 

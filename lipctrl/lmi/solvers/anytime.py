@@ -23,10 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
-from lipctrl.errors import SolverError
+from lipctrl.errors import MemoryLimitError, SolverError
 from lipctrl.lmi.lmi import LMI, Array
 from lipctrl.lmi.solvers import chain
 from lipctrl.lmi.solvers.chain_form import Chain, block_slices
+from lipctrl.lmi.solvers.signals import dual_value, feasible_signals
 from lipctrl.lmi.solvers.solution import Solution
 
 #: exponents q of the smoothing, and the progress per iteration of log rho at which the next one is due
@@ -36,6 +37,7 @@ MEMORY = 20
 """Pairs that L-BFGS keeps."""
 MARGIN = 1e-10
 """By which rho exceeds the computed eigenvalue."""
+DEFAULT_SECONDS = 60.0
 
 
 def forecast(problem: Chain) -> int:
@@ -44,44 +46,58 @@ def forecast(problem: Chain) -> int:
     return 8 * (sum(n * n for n in sizes) + 6 * max(sizes) ** 2 + (2 * MEMORY + 10) * sum(sizes))
 
 
-def solve(lmi: LMI, *, time_limit: float = 60.0, memory_limit: float = np.inf, tolerance: float = 1e-7) -> Solution:
+def solve(
+    lmi: LMI,
+    *,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
+    tolerance: float = 1e-7,
+    recognised: chain.Recognised | None = None,
+) -> Solution:
     """A feasible point of LipSDP of a chain of layers, improved until the time is up or nothing improves.
 
     Parameters
     ----------
     lmi : LMI
-    time_limit : float
-        Seconds.
-    memory_limit : float
+    time_limit : float, optional
+        Seconds, a minute by default.
+    memory_limit : float, optional
         Bytes that may be used.
     tolerance : float
-        Relative progress of rho in ten iterations below which the method ends.
+        Relative progress of rho in ten iterations below which the method ends, and the gap at which it is "optimal".
+    recognised : Recognised, optional
+        What `chain.recognise` returned for `lmi`.
 
     Returns
     -------
     Solution
-        Status "feasible", `lower` is -inf: nothing is said of the optimum.
+        `lower` is the value of a feasible dual point (`signals`), whose gap is seldom small.
 
     Raises
     ------
+    MemoryLimitError
+        If more memory would be needed than allowed.
     SolverError
-        If `lmi` is not of this structure, or more memory would be needed than allowed.
+        If `lmi` is not of this structure.
     """
-    deadline = time.perf_counter() + time_limit
-    found = chain.recognise(lmi)
+    deadline = time.perf_counter() + (DEFAULT_SECONDS if time_limit is None else time_limit)
+    found = recognised or chain.recognise(lmi)
     if found is None:
         raise SolverError("The LMI is not LipSDP of a plain chain of layers.", "Use solver='barrier'.")
     reduction = found.reduction
     needed = forecast(reduction.chain)
-    if needed > memory_limit:
-        raise SolverError(
-            f"{sum(reduction.chain.sizes)} signals need {needed / 1e9:.2g} GB; {memory_limit / 1e9:.2g} GB allowed.",
+    if memory_limit is not None and needed > memory_limit:
+        raise MemoryLimitError(
+            f"{sum(reduction.chain.sizes)} signals need {needed / 1e6:.3g} MB; {memory_limit / 1e6:.3g} MB allowed.",
             "Use method='product', or allow more memory.",
         )
-    best, iterations = _minimise(_Problem(reduction.chain), deadline, tolerance)
-    rho, multipliers = reduction.original(best.rho * (1 + MARGIN), np.exp(best.x))
+    problem = _Problem(reduction.chain)
+    best, iterations = _minimise(problem, deadline, tolerance)
+    rho, multipliers = reduction.original(best.rho * (1 + MARGIN), np.exp(np.concatenate(list(problem.parts(best.x)))))
     values = {found.rho: np.array([rho])} | dict(zip(found.layers, multipliers, strict=True))
-    return Solution(values, rho, -np.inf, "feasible", iterations, "anytime")
+    lower = reduction.rho_factor * problem.lower(best.x)
+    status = "optimal" if rho - lower <= tolerance * rho else "feasible"
+    return Solution(values, rho, lower, status, iterations, "anytime")
 
 
 @dataclass(frozen=True)
@@ -105,7 +121,49 @@ class _Problem:
     def evaluate(self, x: Array, exponent: float) -> _Point | None:
         """None where some D_k is not positive definite."""
         problem = self.chain
-        t = [np.exp(part) for part in self._parts(x)]
+        t = [np.exp(part) for part in self.parts(x)]
+        backward = self._backward(t)
+        if backward is None:
+            return None
+        factors, eigenvalues, vectors = backward
+        rho = float(eigenvalues[-1])
+        powers = (np.maximum(eigenvalues, 0.0) / rho) ** exponent
+        smooth = float(np.log(rho) + np.log(powers.sum()) / exponent)
+        kept = powers > 1e-12
+        share = powers[kept] / powers.sum()
+        F = vectors[:, kept] * np.sqrt(share / eigenvalues[kept])
+        gradient: list[Array] = []
+        for W, c, weights, L in zip(problem.W, problem.c, t, factors, strict=True):
+            H = W @ F
+            F = _response(L, c, weights, H)
+            slope = np.sum(2 * c[:, None] * F * H - F * F - (c * c - 1)[:, None] * H * H, axis=1)
+            gradient.append(slope * weights)
+        if problem.shared:
+            gradient = [np.array([part.sum()]) for part in gradient]
+        return _Point(x, rho, smooth, np.concatenate(gradient))
+
+    def lower(self, x: Array) -> float:
+        """The largest of the dual values of the signals that x answers to, for some numbers of eigenvectors of Q_0."""
+        t = [np.exp(part) for part in self.parts(x)]
+        backward = self._backward(t)
+        if backward is None:
+            return 0.0
+        factors, eigenvalues, vectors = backward
+        best = 0.0
+        for exponent in (*EXPONENTS, np.inf):
+            powers = (np.maximum(eigenvalues, 0.0) / eigenvalues[-1]) ** exponent
+            F = first = vectors * np.sqrt(powers)
+            directions = []
+            for W, c, weights, L in zip(self.chain.W, self.chain.c, t, factors, strict=True):
+                H = W @ F
+                F = _response(L, c, weights, H)
+                directions.append(F - c[:, None] * H)
+            best = max(best, dual_value(self.chain, feasible_signals(self.chain, first, directions)))
+        return best
+
+    def _backward(self, t: list[Array]) -> tuple[list[Array], Array, Array] | None:
+        """Cholesky factors of D_1..D_l, eigenvalues and eigenvectors of Q_0."""
+        problem = self.chain
         factors: list[Array] = []
         Q = problem.G
         for W, c, weights in zip(reversed(problem.W), reversed(problem.c), reversed(t), strict=True):
@@ -120,27 +178,17 @@ class _Problem:
             factors.append(L)
         eigenvalues, vectors = eigh(Q)
         rho = float(eigenvalues[-1])
-        if not (np.isfinite(rho) and rho > 0):
-            return None
-        powers = (np.maximum(eigenvalues, 0.0) / rho) ** exponent
-        value = float(np.log(rho) + np.log(powers.sum()) / exponent)
-        kept = powers > 1e-12
-        share = powers[kept] / powers.sum()
-        F = vectors[:, kept] * np.sqrt(share / eigenvalues[kept])
-        gradient: list[Array] = []
-        for W, c, weights, L in zip(problem.W, problem.c, t, reversed(factors), strict=True):
-            H = W @ F
-            F = solve_triangular(L, (c * weights)[:, None] * H, lower=True, check_finite=False)
-            F = solve_triangular(L, F, lower=True, trans="T", check_finite=False)
-            slope = np.sum(2 * c[:, None] * F * H - F * F - (c * c - 1)[:, None] * H * H, axis=1)
-            gradient.append(slope * weights)
-        if problem.shared:
-            gradient = [np.array([part.sum()]) for part in gradient]
-        return _Point(x, rho, value, np.concatenate(gradient))
+        return (factors[::-1], eigenvalues, vectors) if np.isfinite(rho) and rho > 0 else None
 
-    def _parts(self, x: Array) -> Iterator[Array]:
+    def parts(self, x: Array) -> Iterator[Array]:
         for k, c in enumerate(self.chain.c):
             yield np.full(len(c), x[k]) if self.chain.shared else x[self.layers[k + 1]]
+
+
+def _response(L: Array, c: Array, t: Array, H: Array) -> Array:
+    """J = D^-1 T c H."""
+    F = solve_triangular(L, (c * t)[:, None] * H, lower=True, check_finite=False)
+    return np.asarray(solve_triangular(L, F, lower=True, trans="T", check_finite=False))
 
 
 def _minimise(problem: _Problem, deadline: float, tolerance: float) -> tuple[_Point, int]:

@@ -9,19 +9,24 @@ Reference: Helmberg, Rendl, Vanderbei, Wolkowicz, SIAM J. Optim. 6 (1996); Mehro
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, lapack
 
 from lipctrl.errors import SolverError
-from lipctrl.lmi.lmi import LMI, Array, Values
+from lipctrl.lmi.lmi import LMI, Array, Congruence, Multiplier, Values
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.lmi.solvers.steps import step_to_boundary
 
 Stop = Callable[[Mapping[str, Array], float], bool]
+
+#: relative gap above which an iterate is kept for a warm start; shares of the start that are mixed in until it is
+#: feasible; how much smaller than that of the start its mu must be; share of mu M^-1 in its dual matrix
+KEPT, SHARES, NEARER, MIXED = 1e-3, (0.0, 1e-3, 0.01, 0.03, 0.1, 0.3), 0.5, 0.3
 
 
 @dataclass
@@ -38,6 +43,8 @@ def solve(
     max_iterations: int = 100,
     start: Values | None = None,
     stop: Stop | None = None,
+    time_limit: float | None = None,
+    warm: object = None,
 ) -> Solution:
     """Minimise the objective of `lmi` from a strictly feasible start.
 
@@ -51,22 +58,59 @@ def solve(
         Strictly feasible values; `lmi.start` by default.
     stop : callable, optional
         Called with the values of each iterate and the best dual value; the method ends when it returns True.
+    time_limit : float, optional
+        Seconds, counted between iterations.
+    warm : object, optional
+        `Solution.kept` of a similar problem.
 
     Raises
     ------
     SolverError
         If the start is missing or not strictly feasible.
     """
-    return _Barrier(lmi, gap, max_iterations, start or lmi.start, stop).run()
+    deadline = None if time_limit is None else time.perf_counter() + time_limit
+    run = _Barrier(lmi, gap, max_iterations, start or lmi.start, stop, deadline)
+    words = "cold" if warm is None else run.take(warm)
+    return replace(run.run(), start=words, kept=run.kept())
+
+
+def forecast(lmi: LMI) -> int:
+    """Bytes that :func:`solve` needs at most: dense matrices over signals, dyads and variables."""
+    variables = sum(v.n_scalars for v in lmi.variables)
+    total = 12.0 * variables**2
+    for inequality in lmi.inequalities:
+        N, dyads = inequality.order, 0
+        for term in inequality.terms:
+            dyads += term.A.rows if isinstance(term, Multiplier) else 0
+            dyads += term.F.rows**2 if isinstance(term, Congruence) else 0
+        total += 24 * N * N + 10 * N * dyads + 6 * dyads**2 + 2 * variables * dyads
+    return int(8 * total)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An iterate in the variables of the LMI: y, z, and Y of every inequality."""
+
+    y: Array
+    z: Array
+    Y: tuple[Array, ...]
 
 
 class _Barrier:
-    def __init__(self, lmi: LMI, gap: float, max_iterations: int, start: Values | None, stop: Stop | None) -> None:
+    def __init__(
+        self,
+        lmi: LMI,
+        gap: float,
+        max_iterations: int,
+        start: Values | None,
+        stop: Stop | None,
+        deadline: float | None = None,
+    ) -> None:
         if start is None:
             raise SolverError("The interior-point method needs a strictly feasible start.", "Use solver='clarabel'.")
         self.layout = Layout(lmi)
         self.blocks = [Dyads(inequality, self.layout) for inequality in lmi.inequalities]
-        self.gap, self.max_iterations, self.stop = gap, max_iterations, stop
+        self.gap, self.max_iterations, self.stop, self.deadline = gap, max_iterations, stop, deadline
         self.cost, self.lower = self.layout.cost, self.layout.lower
         self.bounded = np.isfinite(self.lower)
         self.degree = sum(block.order for block in self.blocks) + int(self.bounded.sum())
@@ -76,22 +120,57 @@ class _Barrier:
         for block in self.blocks:
             block.rescale(1 / np.sqrt(np.diag(block.constant + block.linear(y))))
         self.best = y
-        self.point = self.start_dual(y)
+        self.point = self.early = self.start_dual(y)
 
     def slacks(self, y: Array) -> list[Array] | None:
         """M_k(y) if all are positive definite and the bounds hold strictly, else None."""
         if not (np.all(np.isfinite(y)) and np.all(y[self.bounded] > self.lower[self.bounded])):
             return None
-        matrices = [block.constant + block.linear(y) for block in self.blocks]
+        matrices = self.matrices(y)
         return matrices if all(_definite(matrix) for matrix in matrices) else None
 
     def start_dual(self, y: Array) -> _Iterate:
         """Y = mu M^-1, z = mu / s (dual infeasible, which does no harm), mu by the size of the objective."""
-        matrices = [block.constant + block.linear(y) for block in self.blocks]
-        inverse = [_inverse(matrix) for matrix in matrices]
+        inverse = [_inverse(matrix) for matrix in self.matrices(y)]
         s = np.where(self.bounded, y - self.lower, 1.0)
         mu = 0.1 * max(abs(float(self.cost @ y)), 1e-3) / self.degree
         return _Iterate(y, np.where(self.bounded, mu / s, 0.0), [mu * X for X in inverse])
+
+    def take(self, warm: object) -> str:
+        """Start from the iterate of a similar problem, mixed with the start until it is feasible, if that is nearer."""
+        cold = self.point
+        shapes = [M.shape for M in cold.Y]
+        if not isinstance(warm, Kept):
+            return "cold (the warm start is of another method)"
+        if len(warm.y) != len(cold.y) or [M.shape for M in warm.Y] != shapes:
+            return "cold (the warm start is of another size)"
+        for share in SHARES:
+            y = (1 - share) * warm.y + share * cold.y
+            if (S := self.slacks(y)) is None:
+                continue
+            Y = [_sym(M / np.outer(b.scale, b.scale)) for M, b in zip(warm.Y, self.blocks, strict=True)]
+            point = _Iterate(y, warm.z, Y)
+            s = np.where(self.bounded, y - self.lower, 1.0)
+            mu = self.complementarity(S, s, point) / self.degree
+            if not mu < NEARER * self.complementarity(self.matrices(cold.y), cold.y - self.lower, cold) / self.degree:
+                break
+            point.Y = [(1 - MIXED) * M + MIXED * mu * _inverse(A) for M, A in zip(Y, S, strict=True)]
+            point.z = np.where(self.bounded, (1 - MIXED) * warm.z + MIXED * mu / s, 0.0)
+            self.point = self.early = point
+            return "warm"
+        return "cold (the warm start is too far)"
+
+    def kept(self) -> Kept:
+        Y = tuple(M * np.outer(b.scale, b.scale) for M, b in zip(self.early.Y, self.blocks, strict=True))
+        return Kept(self.early.y, self.early.z, Y)
+
+    def matrices(self, y: Array) -> list[Array]:
+        return [block.constant + block.linear(y) for block in self.blocks]
+
+    def complementarity(self, S: list[Array], s: Array, point: _Iterate) -> float:
+        """sum <M_k, Y_k> + s'z."""
+        total = sum(float(np.vdot(a, b)) for a, b in zip(S, point.Y, strict=True))
+        return total + float(s[self.bounded] @ point.z[self.bounded])
 
     def run(self) -> Solution:
         status, lower, best_value = "inaccurate", -np.inf, float(self.cost @ self.best)
@@ -99,7 +178,7 @@ class _Barrier:
         while iterations < self.max_iterations:
             iterations += 1
             point = self.point
-            S = [block.constant + block.linear(point.y) for block in self.blocks]
+            S = self.matrices(point.y)
             s = np.where(self.bounded, point.y - self.lower, 1.0)
             primal = float(self.cost @ point.y)
             if primal < best_value:
@@ -108,10 +187,18 @@ class _Barrier:
             infeasibility = float(np.abs(residual) @ np.maximum(1.0, np.abs(point.y)))
             dual = self.dual_value(point) - infeasibility
             scale = max(abs(best_value), np.finfo(float).tiny)
-            if infeasibility < 1e-6 * max(1.0, abs(primal)):
+            exact = self.scaled_value(point)
+            if exact is not None:
+                lower = max(lower, exact)
+            elif infeasibility < 1e-6 * max(1.0, abs(primal)):
                 lower = max(lower, dual)
             if best_value - lower <= self.gap * scale:
                 status = "optimal"
+                break
+            if best_value - lower > KEPT * scale:
+                self.early = point
+            if self.deadline is not None and time.perf_counter() > self.deadline:
+                status, iterations = "feasible", iterations - 1
                 break
             if self.stop is not None and self.stop(self.layout.unflatten(point.y), lower):
                 self.best, status = point.y, "feasible"
@@ -132,11 +219,27 @@ class _Barrier:
         value = -sum(float(np.vdot(block.constant, M)) for block, M in zip(self.blocks, point.Y, strict=True))
         return value + float(self.lower[self.bounded] @ point.z[self.bounded])
 
+    def scaled_value(self, point: _Iterate) -> float | None:
+        """A dual value without residual: where one variable alone is free, Y is scaled to it, and z is what is left.
+
+        -inf if that z is not positive, None if more variables are free: there the residual is estimated.
+        """
+        free = ~self.bounded
+        if int(free.sum()) != 1:
+            return None
+        sums = self.dual_sum(point.Y)
+        scale = float(self.cost[free][0]) / float(sums[free][0])
+        z = (self.cost - scale * sums)[self.bounded]
+        if not (scale > 0 and np.all(z >= 0)):
+            return -np.inf
+        value = -scale * sum(float(np.vdot(block.constant, M)) for block, M in zip(self.blocks, point.Y, strict=True))
+        value += float(self.lower[self.bounded] @ z)
+        return value - 1e-12 * abs(value)
+
     def advance(self, point: _Iterate, S: list[Array], s: Array) -> bool:
         """One predictor-corrector step; False when no progress is possible."""
         X = [_inverse(matrix) for matrix in S]
-        complementarity = sum(float(np.vdot(a, b)) for a, b in zip(S, point.Y, strict=True)) + float(s @ point.z)
-        mu = complementarity / self.degree
+        mu = self.complementarity(S, s, point) / self.degree
         H = np.sum([b.hessian(x, m) for b, x, m in zip(self.blocks, X, point.Y, strict=True)], axis=0)
         H[np.diag_indices_from(H)] += point.z / s
         newton = _Newton(H)

@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from lipctrl.errors import SolverError
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Array, Gram, Multiplier, Scaled, Values
+from lipctrl.lmi.solvers import chain_method
 from lipctrl.lmi.solvers.chain_form import Chain
-from lipctrl.lmi.solvers.chain_method import minimise
 from lipctrl.lmi.solvers.presolve import Reduction, presolve
 from lipctrl.lmi.solvers.solution import Solution
+from lipctrl.lmi.solvers.warm import Kept, carry
 
 Stop = Callable[[Mapping[str, Array], float], bool]
 
@@ -128,6 +130,12 @@ def _layer(multipliers: list[Multiplier], k: int, before: int, n: int) -> tuple[
     return None
 
 
+def forecast(found: Recognised) -> int:
+    """Bytes that `solve` needs at most."""
+    form = found.reduction.chain
+    return chain_method.forecast(form.sizes, form.shared)
+
+
 def solve(
     lmi: LMI,
     *,
@@ -137,6 +145,7 @@ def solve(
     stop: Stop | None = None,
     time_limit: float | None = None,
     recognised: Recognised | None = None,
+    warm: object = None,
 ) -> Solution:
     """Minimise the objective of a LipSDP of a chain of layers.
 
@@ -154,6 +163,8 @@ def solve(
         Seconds.
     recognised : Recognised, optional
         What `recognise` returned for `lmi`.
+    warm : object, optional
+        `Solution.kept` of a similar problem.
 
     Raises
     ------
@@ -177,15 +188,30 @@ def solve(
     if start is not None:
         factor = float(np.asarray(start[found.rho]).reshape(()))
         point = reduction.scaled(factor, [start[name] for name in found.layers])
-    limit = None if time_limit is None else began + time_limit
-    outcome = minimise(
-        reduction.chain,
-        gap=gap,
-        max_iterations=max_iterations,
-        start=point,
-        stop=enough if stop else None,
-        deadline=limit,
-    )
+    deadline = None if time_limit is None else began + time_limit
+
+    limits: Any = {"gap": gap, "max_iterations": max_iterations, "stop": enough if stop else None, "deadline": deadline}
+
+    def run(point: tuple[float, Array] | None, dual: Array | None = None) -> chain_method.Outcome:
+        return chain_method.minimise(reduction.chain, start=point, dual=dual, **limits)
+
+    carried = "" if warm is None or start is not None else carry(warm, reduction)
+    words = f"cold ({carried})" if carried and isinstance(carried, str) else "cold"
+    if isinstance(carried, str):
+        outcome = run(point)
+    else:
+        outcome, words = run(carried[:2], carried[2]), "warm"
+        if outcome.status == "inaccurate":
+            first, outcome = outcome, run(point)
+            words = f"cold (the warm start failed after {first.iterations} iterations)"
     values = original(outcome.rho, outcome.t)
-    lower = reduction.rho_factor * outcome.lower
-    return Solution(values, float(values[found.rho][0]), lower, outcome.status, outcome.iterations, "chain")
+    return Solution(
+        values,
+        float(values[found.rho][0]),
+        reduction.rho_factor * outcome.lower,
+        outcome.status,
+        outcome.iterations,
+        "chain",
+        words,
+        kept=Kept(reduction, *outcome.kept),
+    )

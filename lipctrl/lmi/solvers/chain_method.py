@@ -9,15 +9,16 @@ Per iteration, with P = M^-1, mu = <M, Y>/N and f the unit vector of rho:
 
 Every iterate has M > 0, so that it can be stopped at any time, and the upper bound is the least rho for its t. Once a
 full dual step has been made, Y_ii := 2 c F_ii - (c^2 - 1) K_ii keeps F(Y) = 0 to the last digit; the Cholesky factors
-of its cliques then make <G, Y_ll>/tr Y_00 a lower bound up to rounding.
+of its cliques then make <G, Y_ll>/tr Y_00 a lower bound up to rounding. Stopped earlier, Y is repaired by `signals`.
 References: Helmberg, Rendl, Vanderbei, Wolkowicz, SIAM J. Optim. 6 (1996); Mehrotra, SIAM J. Optim. 2 (1992).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import LinAlgError
@@ -26,9 +27,10 @@ from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
-from lipctrl.lmi.solvers.chain_newton import Products, Schur
+from lipctrl.lmi.solvers.chain_newton import PIECE, Products, Schur
 from lipctrl.lmi.solvers.completion import Cliques
 from lipctrl.lmi.solvers.kernels import cholesky_in_place
+from lipctrl.lmi.solvers.signals import directions_of, dual_value, feasible_signals
 from lipctrl.lmi.solvers.steps import DENSE, step_by_matrix
 
 #: relative distance that the returned rho keeps from the boundary
@@ -42,19 +44,36 @@ SINGLE = 1e-2
 SINGLE_ITERATIONS = 30
 #: orders below which single precision is not faster
 SMALLEST_SINGLE = 200
+#: share of mu M^-1 in a dual start that was given: the start is the better centred, and still nearly feasible
+MIXED = 0.3
+#: relative gap above which an iterate is kept for a warm start: nearer to the boundary it cannot be moved
+KEPT = 1e-3
+#: relative <M, Y> from which on a Y that is not yet feasible is repaired by its signals
+NEARLY = 1e-2
 #: change of the diagonal of Y, relative to its largest entry, up to which it is repaired
 REPAIRABLE = 1e-6
 
 
+def forecast(sizes: Sequence[int], shared: bool) -> int:
+    """Bytes that :func:`minimise` needs at most: mostly matrices over all signals."""
+    N, n = sum(sizes), sum(sizes[1:])
+    cliques = sum((a + b) ** 2 for a, b in pairwise(sizes))
+    blocks = sum(a * (a + b) for a, b in pairwise((*sizes, 0)))
+    unknowns = 1 + (len(sizes) - 1 if shared else n)
+    passing = 9 * (PIECE + 2 * n) + max(a + b for a, b in pairwise(sizes)) ** 2 + 2 * max(sizes) * N + 40 * N
+    return 8 * (10 * N * N + 5 * n * N + 2 * unknowns**2 + 3 * cliques + 4 * blocks + passing)
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The best iterate, the best dual value, and how it ended."""
+    """The best iterate, the best dual value, how it ended, and the iterate (rho, t, Y) kept for a warm start."""
 
     rho: float
     t: Array
     lower: float
     status: str
     iterations: int
+    kept: tuple[float, Array, Array]
 
 
 def minimise(
@@ -63,10 +82,11 @@ def minimise(
     gap: float,
     max_iterations: int,
     start: tuple[float, Array] | None = None,
+    dual: Array | None = None,
     stop: Callable[[float, Array, float], bool] | None = None,
     deadline: float | None = None,
 ) -> Outcome:
-    """Run the method; `start` is a strictly feasible (rho, t), by default (1.5, 1).
+    """Run the method; `start` is a strictly feasible (rho, t), by default (1.5, 1), `dual` a dual feasible Y > 0.
 
     Raises
     ------
@@ -79,6 +99,9 @@ def minimise(
         state, iterations = _in_single_precision(chain, cold, gap, max_iterations, deadline)
     else:
         state = _State(chain, *(start or cold))
+        if dual is not None:
+            state.take_dual(dual)
+    kept = (state.rho, state.t, state.Y.copy())
     idle, least_gap = 0, np.inf
     while True:
         if state.upper - state.lower <= gap * state.upper:
@@ -90,6 +113,9 @@ def minimise(
             break
         if deadline is not None and time.perf_counter() > deadline:
             break
+        if iterations and state.upper - state.lower > KEPT * state.upper:
+            np.copyto(kept[2], state.Y)
+            kept = (state.rho, state.t, kept[2])
         try:
             if not state.advance():
                 status = "inaccurate"
@@ -103,7 +129,8 @@ def minimise(
         if idle == PATIENCE:
             status = "inaccurate"
             break
-    return Outcome(state.upper, state.best, state.lower, status, iterations)
+    lower = state.lower if np.isfinite(state.lower) else state.repaired_value()
+    return Outcome(state.upper, state.best, lower, status, iterations, kept)
 
 
 def _in_single_precision(
@@ -154,6 +181,7 @@ class _State:
         if self.order <= DENSE:
             self.dM, self.Froot = np.zeros_like(self.P), np.zeros_like(self.FP)
         self.upper, self.best, self.lower = np.inf, self.t, -np.inf
+        self.complementarity = np.inf
         self.keep_best()
         self.invert()
         np.multiply(self.P, 0.1 * rho / self.order, out=self.Y)
@@ -162,8 +190,29 @@ class _State:
         else:
             self.Y[:] = Y
         self.cliques.complete(self.Y)
-        self.complementarity = np.inf
-        self.dual_feasible = False
+
+    def take_dual(self, dual: Array) -> None:
+        """Take a feasible Y for the present one, mixed with mu M^-1, if it is feasible to rounding and definite."""
+        trial = self.X
+        np.copyto(trial, dual)
+        if not (self.repair(trial) and self.cliques.update(trial)):
+            self.cliques.update(self.Y)
+            return
+        trace = float(np.trace(trial[: self.first, : self.first]))
+        self.lower = self.supply(trial) / trace * (1 - MARGIN)
+        mu = (self.rho * trace - self.supply(trial)) / self.order
+        np.multiply(self.P, MIXED * mu, out=self.Y)
+        trial *= 1 - MIXED
+        self.Y += trial
+        self.cliques.update(self.Y)
+        self.cliques.complete(self.Y)
+
+    def repaired_value(self) -> float:
+        """The dual value of the feasible point whose signals have the directions of those of Y."""
+        try:
+            return dual_value(self.chain, feasible_signals(self.chain, *directions_of(self.chain, self.Y)))
+        except (LinAlgError, ValueError):
+            return -np.inf
 
     def keep_best(self) -> None:
         """The least rho for the present t, if it is the best so far."""
@@ -279,6 +328,8 @@ class _State:
         if repaired:
             trace = float(np.trace(self.Y[: self.first, : self.first]))
             self.lower = max(self.lower, self.supply(self.Y) / trace * (1 - MARGIN))
+        elif self.complementarity <= NEARLY and self.chain.G.dtype == np.float64:
+            self.lower = max(self.lower, self.repaired_value())
         self.invert()
         return max(a1, a2) > 1e-8
 

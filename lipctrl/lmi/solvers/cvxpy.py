@@ -10,9 +10,15 @@ from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI, Congruence, MatrixInequality, Multiplier
 from lipctrl.lmi.solvers.solution import Solution
 
+#: shortest time limit that is handed on: some solvers take 0 for none
+LEAST_SECONDS = 1e-3
 
-def solve(lmi: LMI, solver: str, *, gap: float = 1e-7) -> Solution:
+
+def solve(lmi: LMI, solver: str, *, gap: float = 1e-7, time_limit: float | None = None) -> Solution:
     """Model `lmi` in CVXPY and call `solver`; the values it returns may be slightly infeasible.
+
+    `time_limit` is handed to the solver as its own (seconds, without CVXPY's modelling). Where it then returns no
+    numbers, the start of `lmi` is returned instead.
 
     Raises
     ------
@@ -33,11 +39,18 @@ def solve(lmi: LMI, solver: str, *, gap: float = 1e-7) -> Solution:
     constraints += [_matrix(inequality, unknown) >> 0 for inequality in lmi.inequalities]
     objective = sum(cp.sum(cp.multiply(weight, unknown[key])) for key, weight in lmi.objective.items())
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    options: dict[str, Any] = {
+    every: dict[str, dict[str, Any]] = {
         "CLARABEL": {"tol_gap_rel": gap, "tol_gap_abs": gap},
         "SCS": {"eps_abs": gap, "eps_rel": gap, "max_iters": 20_000},
-        "MOSEK": {},
-    }[name]
+        "MOSEK": {"mosek_params": {"MSK_DPAR_INTPNT_CO_TOL_REL_GAP": gap}},
+    }
+    options = every[name]
+    if time_limit is not None:
+        limit = max(time_limit, LEAST_SECONDS)
+        if name == "MOSEK":
+            options["mosek_params"]["MSK_DPAR_OPTIMIZER_MAX_TIME"] = limit
+        else:
+            options["time_limit" if name == "CLARABEL" else "time_limit_secs"] = limit
     try:
         problem.solve(solver=name, **options)
     except Exception as error:  # the back ends raise their own types, licence trouble included
@@ -45,6 +58,8 @@ def solve(lmi: LMI, solver: str, *, gap: float = 1e-7) -> Solution:
             f"{name} failed: {type(error).__name__}: {error}.", "Use solver='barrier', which needs no licence."
         ) from error
     if any(variable.value is None for variable in unknown.values()):
+        if time_limit is not None and lmi.start is not None:
+            return _start_of(lmi, solver, problem.status)
         raise SolverError(f"{name} returned no numbers (status {problem.status!r}).", "Use solver='barrier'.")
     values = {
         v.name: _symmetric(unknown[v.name].value) if v.symmetric else np.asarray(unknown[v.name].value, dtype=float)
@@ -54,6 +69,13 @@ def solve(lmi: LMI, solver: str, *, gap: float = 1e-7) -> Solution:
     value = float(problem.value)
     iterations = int(problem.solver_stats.num_iters or 0)
     return Solution(values, value, _dual_value(lmi, problem, constraints), status, iterations, solver)
+
+
+def _start_of(lmi: LMI, solver: str, status: str) -> Solution:
+    values = {name: np.asarray(value, dtype=np.float64) for name, value in (lmi.start or {}).items()}
+    objective = float(sum(np.vdot(weight, values[name]) for name, weight in lmi.objective.items()))
+    note = f"{solver} returned no numbers in its time (status {status!r}): the start in closed form"
+    return Solution(values, objective, -np.inf, "feasible", 0, solver, note=note)
 
 
 def _matrix(inequality: MatrixInequality, unknown: dict[str, Any]) -> Any:

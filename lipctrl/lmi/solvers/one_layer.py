@@ -23,6 +23,7 @@ Reference: Nesterov, Todd, SIAM J. Optim. 8 (1998); Mehrotra, SIAM J. Optim. 2 (
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +31,14 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from lipctrl.lmi.lmi import LMI, Array
 from lipctrl.lmi.one_layer import OneLayer, one_layer
-from lipctrl.lmi.solvers.one_layer_form import Reduced, reduce
-from lipctrl.lmi.solvers.one_layer_newton import Newton
+from lipctrl.lmi.solvers.one_layer_form import Reduced, Scaling, reduce
+from lipctrl.lmi.solvers.one_layer_newton import CHUNK, Newton
 from lipctrl.lmi.solvers.solution import Solution
 
+KEPT, NEARER, MIXED = 1e-2, 0.5, 0.3
+"""Warm starts: relative gap above which an iterate is kept, how much smaller the new gap must be, share of mu K^-1."""
+RAISES = (1.0, 1.03, 1.1, 1.3)
+"""Factors of the multipliers that are tried."""
 LARGEST_CHANGE = 3.0
 """Of the logarithm of a multiplier, in one iteration."""
 
@@ -54,12 +59,50 @@ def applies(lmi: LMI) -> OneLayer | None:
     return parts if diagonally_positive and np.all(lmi.objective[name] == 1) else None
 
 
-def solve(lmi: LMI, parts: OneLayer, *, gap: float = 1e-7, max_iterations: int = 60) -> Solution:
-    """Minimise rho; `parts` is what :func:`applies` gave."""
+def forecast(lmi: LMI, parts: OneLayer) -> int:
+    """Bytes that :func:`solve` needs at most, the weights apart."""
+    (m, n), width = parts.Z1.shape, parts.Z0.shape[1]
+    p = m + width
+    features = (m * (m + 1) + width * (width + 1)) // 2
+    if features <= lmi.variable(parts.variable).size:
+        system = 6 * features**2 + 3 * features * (CHUNK + p * (p + 1) // 2)
+    else:
+        system = 8 * n * n
+    return 8 * (system + 12 * n * p + 40 * p * p + 40 * n)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An iterate, scaled, with the scaling: `multipliers` and Y >= 0 of K, and the norms of the rows w."""
+
+    multipliers: Array
+    Y: Array
+    sizes: Array
+    scale: float
+
+
+def solve(
+    lmi: LMI,
+    parts: OneLayer,
+    *,
+    gap: float = 1e-7,
+    max_iterations: int = 60,
+    time_limit: float | None = None,
+    warm: object = None,
+) -> Solution:
+    """Minimise rho; `parts` is what :func:`applies` gave, `warm` the `Solution.kept` of a similar problem."""
+    deadline = np.inf if time_limit is None else time.perf_counter() + time_limit
     problem, scaling = reduce(parts, lmi.variable(parts.variable).size)
     run = _Run(problem, gap)
+    words = "cold" if warm is None else run.take(warm, scaling)
+    early = run.point
     iterations, status = 0, "inaccurate"
     while iterations < max_iterations and not run.converged():
+        if time.perf_counter() > deadline:
+            status = "feasible"
+            break
+        if run.upper - run.lower > KEPT * run.upper:
+            early = run.point
         iterations += 1
         try:
             if not run.advance():
@@ -71,7 +114,8 @@ def solve(lmi: LMI, parts: OneLayer, *, gap: float = 1e-7, max_iterations: int =
     multipliers = scaling.multipliers(run.best)
     rho = scaling.upper(multipliers)
     values = {"rho": np.array([rho]), parts.variable: multipliers}
-    return Solution(values, rho, scaling.lower(run.lower), status, iterations, "barrier")
+    kept = Kept(scaling.factor * np.exp(early.x), early.Y, scaling.sizes(problem), scaling.scale)
+    return Solution(values, rho, scaling.lower(run.lower), status, iterations, "barrier", words, kept=kept)
 
 
 @dataclass
@@ -87,14 +131,35 @@ class _Run:
     def __init__(self, problem: Reduced, gap: float) -> None:
         self.problem, self.gap = problem, gap
         self.best = np.ones(problem.n)
-        self.upper, self.lower = problem.least(self.best), -np.inf
+        self.upper, self.lower = problem.least(self.best), 0.0
         rho = 1.5 * self.upper
         Y = np.asarray(np.linalg.inv(problem.matrix(self.best, rho)) if rho > 0 else np.eye(problem.p))
         self.point = _Point(np.zeros(problem.n), rho, problem.normalised(Y))
-        if rho == 0:
-            self.lower = 0.0
-        else:
+        if rho > 0:
             self.evaluate()
+
+    def take(self, warm: object, scaling: Scaling) -> str:
+        """Start from the iterate of a similar problem, if that is nearer."""
+        problem, m = self.problem, self.problem.m
+        if not isinstance(warm, Kept):
+            return "cold (the warm start is of another method)"
+        if len(warm.multipliers) != problem.n or warm.Y.shape != self.point.Y.shape:
+            return "cold (the warm start is of another size)"
+        change = np.concatenate([np.full(m, warm.scale / scaling.scale), np.ones(problem.p - m)])
+        Y = problem.normalised(warm.Y * change[:, None] * change)
+        lower, _ = problem.dual(Y)
+        t = warm.multipliers * warm.sizes / scaling.sizes(problem) / scaling.factor
+        for raised in RAISES:
+            least = problem.least(t * raised)
+            if least - lower < NEARER * (self.point.rho - lower):
+                rho = least + (raised - 1) * (least - lower) + 0.1 * (least - lower)
+                mu = float(np.vdot(problem.matrix(t * raised, rho), Y)) / problem.p
+                inverse = np.linalg.inv(problem.matrix(t * raised, rho))
+                self.point = _Point(np.log(t * raised), rho, problem.normalised((1 - MIXED) * Y + MIXED * mu * inverse))
+                self.lower = max(self.lower, lower)
+                self.evaluate()
+                return "warm"
+        return "cold (the warm start is too far)"
 
     def converged(self) -> bool:
         """Whether the gap is reached; a zero network has nothing to be found."""

@@ -103,7 +103,9 @@ def presolve(chain: Chain) -> Reduction | None:
     c = tuple(centre[index] for centre, index in zip(chain.c, live, strict=True))
     G = chain.G[np.ix_(live[-1], live[-1])]
     if W[0].shape[1] > W[0].shape[0]:
-        W[0] = np.ascontiguousarray(np.transpose(qr(W[0].T, mode="r")[0][: W[0].shape[0]]))
+        R = qr(W[0].T, mode="r")[0][: W[0].shape[0]]
+        # a diagonal of one sign makes R depend continuously on W
+        W[0] = np.ascontiguousarray(np.transpose(np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None] * R))
     log_t, log_rho = _start(Chain(tuple(W), c, G, chain.shared))
     log = (np.full(W[0].shape[1], log_rho), *log_t)
     scaled = tuple(_rescaled(weight, log[k + 1], log[k]) for k, weight in enumerate(W))
@@ -146,12 +148,16 @@ def _start(chain: Chain) -> tuple[tuple[Array, ...], float]:
         largest = float(np.linalg.eigvalsh(Q)[-1])
         total += float(np.log(largest))
         t = 1 + inflation * _slack(W, c, chain.shared)
-        factor = cho_factor(np.diag(t) - Q / largest)
         log_t.append(total + np.log(t))
-        half = (c * t)[:, None] * W
-        Q = half.T @ cho_solve(factor, half) - W.T @ (((c**2 - 1) * t)[:, None] * W)
-        Q = (Q + Q.T) / 2
+        Q = eliminate(Q / largest, W, c, t)
     return tuple(log_t[::-1]), total + float(np.log(inflation * np.linalg.eigvalsh(Q)[-1]))
+
+
+def eliminate(Q: Array, W: Array, c: Array, t: Array) -> Array:
+    """Q_k-1 = W' (c T (T - Q)^-1 T c - (c^2 - 1) T) W, where T - Q > 0."""
+    half = (c * t)[:, None] * W
+    out = half.T @ cho_solve(cho_factor(np.diag(t) - Q), half) - W.T @ (((c**2 - 1) * t)[:, None] * W)
+    return np.asarray((out + out.T) / 2)
 
 
 def _slack(W: Array, c: Array, shared: bool) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ class Solution:
     status: str
     iterations: int
     solver: str
+    start: str = "cold"
+    note: str = ""
+    kept: object = field(default=None, repr=False, compare=False)
 
     @property
     def gap(self) -> float:

@@ -1,0 +1,107 @@
+"""Warm starts: iterations with and without, over sequences of regions and of checkpoints. Prints and writes a table.
+
+    python benchmarks/warm.py [FOLDER ...]
+
+Each FOLDER holds checkpoints of one training run of Stable-Baselines3 (zips, in the order of their names), for instance
+
+    model = PPO("MlpPolicy", "Pendulum-v1", seed=0, device="cpu")
+    for k in range(25):
+        model.learn(2048, reset_num_timesteps=False)
+        model.save(f"checkpoints/{k:03d}")
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import lipctrl
+from lipctrl.lmi.solvers import solve
+from lipctrl.networks.network import Affine, Network
+from lipctrl.theorems.lipschitz import box_region, state
+
+GAP = 1e-7
+POLICY = Path(__file__).resolve().parents[1] / "policies" / "pendulum-ppo"
+#: half-widths of the smallest region, and its centre: cos, sin and speed of the pendulum
+HALF, CENTER = 0.05 * np.array([1.0, 1.0, 8.0]), np.array([0.6, 0.0, 0.0])
+
+
+def regions(factor: float) -> list[tuple[Network, tuple[np.ndarray, np.ndarray]]]:
+    network = lipctrl.load_policy(POLICY).network
+    halves = [HALF * factor**k for k in range(10)]
+    return [(network, (CENTER - half, CENTER + half)) for half in halves]
+
+
+def updates(size: float) -> list[tuple[Network, None]]:
+    """Ten networks, each with all weights moved by `size` times the root mean square of their layer."""
+    rng = np.random.default_rng(0)
+    networks = [lipctrl.load_policy(POLICY).network]
+    for _ in range(9):
+        layers = [
+            Affine(f.W + size * np.sqrt(np.mean(f.W**2)) * rng.standard_normal(f.W.shape), f.b)
+            if isinstance(f, Affine)
+            else f
+            for f in networks[-1].layers
+        ]
+        networks.append(Network(layers))
+    return [(network, None) for network in networks]
+
+
+def checkpoints(folder: str) -> list[tuple[Network, None]]:
+    return [(lipctrl.load_policy(path).network, None) for path in sorted(Path(folder).glob("*.zip"))]
+
+
+def sequences(folders: list[str]) -> Iterator[tuple[str, list]]:
+    for factor in (1.1, 1.25):
+        yield f"10 regions, each {factor:g} times as wide", regions(factor)
+        yield f"10 regions, each {factor:g} times as narrow", regions(factor)[::-1]
+    for size in (1e-3, 1e-2, 3e-2):
+        yield f"10 networks, Gaussian updates of {size:g}", updates(size)
+    for folder in folders:
+        found = checkpoints(folder)
+        half = len(found) // 2
+        yield f"{Path(folder).name}: first {half} checkpoints", found[:half]
+        yield f"{Path(folder).name}: last {len(found) - half} checkpoints", found[half:]
+
+
+def measure(cases: list) -> tuple[list[int], list[int], int]:
+    """Iterations without, with, and how often the warm start was taken."""
+    cold, warmed, taken, previous = [], [], 0, None
+    for network, region in cases:
+        lmi = state(network, box_region(region, network.n_in)).lmi
+        plain = solve(lmi, gap=GAP)
+        if previous is not None:
+            found = solve(lmi, gap=GAP, warm=previous)
+            if found.status != "optimal" or abs(found.objective / plain.objective - 1) > 2 * GAP:
+                raise RuntimeError("the warm start changed the result")
+            cold.append(plain.iterations)
+            warmed.append(found.iterations)
+            taken += found.start == "warm"
+            previous = found
+        else:
+            previous = plain
+    return cold, warmed, taken
+
+
+def main(folders: list[str]) -> None:
+    title = f"Made by `python benchmarks/warm.py` (see there): iterations to a relative gap of {GAP:g}."
+    lines = [
+        title,
+        "",
+        "| sequence | cold, median | warm, median | ratio, median | warm start taken |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(lines))
+    for name, cases in sequences(folders):
+        cold, warmed, taken = measure(cases)
+        ratio = np.median(np.array(warmed) / np.array(cold))
+        lines.append(f"| {name} | {np.median(cold):g} | {np.median(warmed):g} | {ratio:.2f} | {taken} of {len(cold)} |")
+        print(lines[-1], flush=True)
+    Path(__file__).with_suffix(".md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -68,10 +68,18 @@ def absolute(x: Any) -> Any:
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:
-    """min(max(x, low), high) for constant limits (floats or arrays, low <= high)."""
+    """min(max(x, low), high), low <= high; limits that are no floats or arrays through max(x - low, 0) + low."""
+    if not _plain(low):
+        return clip(clip(x - low, 0.0, np.inf) + low, -np.inf, high)
+    if not _plain(high):
+        return clip(clip(x, low, np.inf) - high, -np.inf, 0.0) + high
     if isinstance(x, Dual):
         return x.chain(clip(x.value, low, high), _indicator(x.value, low, high))
     return x.clip(low, high) if isinstance(x, Interval | AffineForm) else np.clip(x, low, high)
+
+
+def _plain(limit: Any) -> bool:
+    return isinstance(limit, int | float | np.number | np.ndarray)
 
 
 def _indicator(x: Any, low: Any, high: Any) -> Any:

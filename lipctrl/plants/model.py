@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from itertools import product
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.errors import PlantError
 from lipctrl.intervals.dual import Dual
 from lipctrl.plants.dynamics import Dynamics
 
@@ -21,7 +24,21 @@ class Model(Dynamics):
     A subclass writes `step` and `observe` with + - * / and the functions of :mod:`lipctrl.intervals.functions` only.
     The same few lines then run on floats, on arrays of many states, on intervals, and on derivative numbers. The model
     means the real function; the constants in it are the doubles that the code computes.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        The attributes of numbers that `step` and `observe` read and that may be uncertain.
+    symbols : dict
+        Other names for them, such as those of the environment's attributes.
+    uncertain : dict
+        For each uncertain parameter the interval (low, high): the model stands for one plant for each constant value.
+        The attribute itself holds the middle, the nominal value.
     """
+
+    parameters: tuple[str, ...] = ()
+    symbols: ClassVar[dict[str, str]] = {}
+    uncertain: Mapping[str, tuple[float, float]] = {}
 
     @abstractmethod
     def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
@@ -30,6 +47,61 @@ class Model(Dynamics):
     @abstractmethod
     def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
         """The observation, from the components of the state."""
+
+    def with_uncertain(self, intervals: Mapping[str, tuple[float, float]]) -> Self:
+        """The same plant with intervals for some parameters, by name or symbol.
+
+        Raises
+        ------
+        PlantError
+            For a name that is no parameter, or an interval that is none.
+        """
+        named = {self.symbols.get(name, name): ends for name, ends in intervals.items()}
+        for name in named:
+            if name not in self.parameters:
+                known = [f"{name} ({symbol})" for symbol, name in self.symbols.items()]
+                known += [name for name in self.parameters if name not in self.symbols.values()]
+                raise PlantError(
+                    f"{self.name} has no parameter {name!r}.", f"Choose among {', '.join(known) or 'none'}."
+                )
+        return self._with_ranges({**{n: self.uncertain.get(n, getattr(self, n)) for n in self.parameters}, **named})
+
+    def _with_ranges(self, given: Mapping[str, Any]) -> Self:
+        """A model made anew from numbers and intervals; a subclass with limits that depend on them overrides it."""
+        return type(self)(**given)
+
+    def _read(self, name: str, value: Any) -> float:
+        """The nominal value of a parameter given as a number or an interval; intervals are noted."""
+        if np.ndim(value) == 0:
+            return float(value)
+        try:
+            low, high = (float(end) for end in value)
+        except (TypeError, ValueError):
+            low, high = np.nan, np.nan
+        if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+            raise PlantError(
+                f"The {name} of {self.name} is {value!r}.", "Give a number, or (low, high) with finite low <= high."
+            )
+        if low < high:
+            self.uncertain = {**self.uncertain, name: (low, high)}
+        return min(max(0.5 * low + 0.5 * high, low), high)
+
+    def at(self, values: Sequence[Any]) -> Self:
+        """The plant at one value of each uncertain parameter, of any kind of number that `step` is to run on."""
+        if not self.uncertain:
+            return self
+        other = copy(self)
+        for name, value in zip(self.uncertain, values, strict=True):
+            setattr(other, name, value)
+        other.uncertain = {}
+        return other
+
+    def extremes(self) -> Iterator[Self]:
+        """The nominal plant, and one for each corner of the intervals."""
+        yield self.at([getattr(self, name) for name in self.uncertain])
+        if self.uncertain:
+            for corner in product(*self.uncertain.values()):
+                yield self.at(corner)
 
     def derivatives(self, x: Array, u: Array) -> tuple[Array, Array, Array]:
         n = self.n_states

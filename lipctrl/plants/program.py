@@ -115,10 +115,10 @@ def record(function: Callable[[Sequence[Any]], Sequence[Any]], inputs: int) -> P
 
 
 def record_model(model: Model) -> tuple[Program, Program]:
-    """The programs of `step` (inputs: state, action) and `observe` (input: state)."""
-    n = model.n_states
-    step = record(lambda values: model.step(values[:n], values[n:]), n + model.n_actions)
-    observe = record(model.observe, n)
+    """The programs of `step` (inputs: state, action, uncertain parameters) and `observe` (state, parameters)."""
+    n, m, q = model.n_states, model.n_actions, len(model.uncertain)
+    step = record(lambda v: model.at(v[n + m :]).step(v[:n], v[n : n + m]), n + m + q)
+    observe = record(lambda v: model.at(v[n:]).observe(v[:n]), n + q)
     given = (len(step.outputs), len(observe.outputs))
     if given != (n, model.n_observations):
         raise PlantError(f"step and observe give {given} numbers, but the model states {(n, model.n_observations)}.")

@@ -25,6 +25,7 @@ fractions.
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import hashlib
 import json
@@ -46,6 +47,7 @@ TURN = (6.283185307179586, 6.283185307179587)  # neighbouring doubles around 2 p
 MAX_BYTES, MAX_WIDTH, MAX_GRID, MAX_CELLS, MAX_STEPS = 32 * 2**20, 4096, 2**26, 5_000_000, 1000
 MAX_DEPTH, CHUNK, NARROW, UNMARKED = 8, 2048, 4, 2**31 - 1
 MAX_COVER, MAX_PARTS, MAX_SECONDS = 1_000_000, 500_000, 600.0
+MAX_PARAMETER_PARTS, HALVINGS = 1024, 4
 
 
 class Unreadable(Exception):
@@ -602,30 +604,63 @@ def _substituted(passed: Sequence[tuple[Any, ...]], source: tuple[Array, Array])
 class Loop:
     """x+ = step(x, pi(observe(x)))."""
 
-    def __init__(self, network: Any, model: Any, n: int) -> None:
-        self.n, self.network = n, Network(network)
+    def __init__(self, network: Any, model: Any, n: int, error: float = 0.0) -> None:
+        self.n, self.network, self.error = n, Network(network), error
         m = self.network.n_out
-        model = _fields(model, {"name", "dt", "step", "observe"}, "the model")
-        self.step_program = Program(model["step"], n + m, n, "step")
-        self.observe_program = Program(model["observe"], n, self.network.n_in, "observe")
+        names = {"name", "dt", "step", "observe"}
+        names |= {"parameters"} if isinstance(model, dict) and "parameters" in model else set()
+        model = _fields(model, names, "the model")
+        self.names, self.box = _parameters(model.get("parameters", []))
+        q = len(self.box)
+        self.step_program = Program(model["step"], n + m + q, n, "step")
+        self.observe_program = Program(model["observe"], n + q, self.network.n_in, "observe")
         _need(_number(model["dt"]) > 0, "only sampled models are covered")
 
-    def step(self, x: Sequence[Number]) -> list[Number]:
-        y = self.observe_program(x)
+    def part(self, box: Array, error: float | None = None) -> Loop:
+        """The same loop on a part of the parameters' box, with errors of the action up to another size."""
+        other = copy.copy(self)
+        other.box, other.error = box, self.error if error is None else error
+        return other
+
+    @property
+    def kept(self) -> int:
+        """Symbols that mean the same at every step: of the cell, and of each parameter."""
+        return self.n + len(self.box)
+
+    def step(self, x: Sequence[Number], pushed: bool = False) -> list[Number]:
+        """The next state, for all errors of the actions; with `pushed`, also its derivatives by the actions."""
+        cells, k, m = len(x[0].value.c), len(x[0].by), self.network.n_out if pushed else 0
+        constant = [Form.constant(value, cells) for value in (0.0, 1.0)]
+        x = [Number(number.value, [*number.by, *constant[:1] * m]) for number in x]
+        given = [Number(form, constant[:1] * (k + m)) for form in self._given(cells)]
+        y = self.observe_program([*x, *given])
         actions, ranges = self.network([part.value for part in y])
-        place = max(len(form.G) for form in [*actions, *(number.value for number in x)])
+        place = max(self.kept, *(len(form.G) for form in [*actions, *(number.value for number in x)]))
         numbers = []
-        k = len(x[0].by)
         if k:
-            middle, radius = self.network.derivatives(ranges, [part.by for part in y])
+            middle, radius = self.network.derivatives(ranges, [part.by[:k] for part in y])
         for i, action in enumerate(actions):
+            if self.error:
+                reach = _up(self.error)
+                action = Form(action.c, action.G, _up(action.r + reach), action.lo - reach, action.hi + reach)
             value, by = action.own_symbol(place), []
             place += 1
             for j in range(k):
                 by.append(Form(middle[:, i, j], np.zeros((0, len(middle))), radius[:, i, j]).own_symbol(place))
                 place += 1
-            numbers.append(Number(value, by))
-        return self.step_program([*x, *numbers])
+            numbers.append(Number(value, [*by, *(constant[int(i == j)] for j in range(m))]))
+        return self.step_program([*x, *numbers, *given])
+
+    def _given(self, cells: int) -> list[Form]:
+        """The parameters, each with a symbol of its own."""
+        forms = []
+        for i, (low, high) in enumerate(self.box):
+            center = 0.5 * low + 0.5 * high
+            half = np.nextafter(max(high - center, center - low), np.inf)
+            G = np.zeros((self.kept, cells))
+            G[self.n + i] = half
+            forms.append(Form(np.full(cells, center), G, np.zeros(cells), low, high))
+        return forms
 
     def is_periodic(self, angle: int) -> bool:
         """Whether a full turn of a state turns the next state alone, and is not observed."""
@@ -633,13 +668,50 @@ class Loop:
         return all(part == 0 for part in seen) and all(part == int(i == angle) for i, part in enumerate(after))
 
 
-def _collapsed(x: Sequence[Form], n: int) -> list[Form]:
-    """The same sets with n symbols of the cell and one symbol for the rest of each state."""
+def _parameters(fields: Any) -> tuple[list[str], Array]:
+    """Names and box, shape (q, 2), of the uncertain parameters."""
+    names, ends = [], []
+    for part in _list(fields, "the parameters"):
+        part = _fields(part, {"name", "lower", "upper"}, "a parameter")
+        _need(isinstance(part["name"], str) and part["name"].isidentifier(), "a parameter has no name")
+        names.append(part["name"][:40])
+        ends.append([_number(part["lower"]), _number(part["upper"])])
+        _need(ends[-1][0] <= ends[-1][1], "a parameter has an empty interval")
+    _need(len(ends) <= 8, "too many parameters")
+    return names, np.array(ends, dtype=np.float64).reshape(-1, 2)
+
+
+def _halves(box: Array, whole: Array) -> list[Array]:
+    """A box of parameters in two parts, across the side that is widest relative to the whole box."""
+    axis = int(np.argmax((box[:, 1] - box[:, 0]) / np.maximum(whole[:, 1] - whole[:, 0], TINY)))
+    parts = [box.copy(), box.copy()]
+    parts[0][axis, 1] = parts[1][axis, 0] = 0.5 * box[axis, 0] + 0.5 * box[axis, 1]
+    return parts
+
+
+def _for_all(loop: Loop, cells: int, holds: Callable[[Loop, Array], Array]) -> Array:
+    """Whether something holds on each cell for all parameters: on every part of a coarse or a finer partition."""
+    good, boxes = np.zeros(cells, dtype=bool), [loop.box]
+    for _ in range(HALVINGS if len(loop.box) else 1):
+        fine = ~good
+        for box in boxes:
+            left = np.nonzero(fine)[0]
+            if len(left):
+                fine[left] = holds(loop.part(box), left)
+        good |= fine
+        if good.all() or not len(loop.box):
+            break
+        boxes = [quarter for box in boxes for half in _halves(box, loop.box) for quarter in _halves(half, loop.box)]
+    return good
+
+
+def _collapsed(x: Sequence[Form], kept: int) -> list[Form]:
+    """The same sets with the first symbols and one symbol for the rest of each state."""
     forms = []
     for i, form in enumerate(x):
-        G = np.zeros((2 * n, len(form.c)))
-        G[: min(n, len(form.G))] = form.G[:n]
-        G[n + i] = _up(np.abs(form.G[n:]).sum(axis=0) + form.r)
+        G = np.zeros((kept + len(x), len(form.c)))
+        G[: min(kept, len(form.G))] = form.G[:kept]
+        G[kept + i] = _up(np.abs(form.G[kept:]).sum(axis=0) + form.r)
         forms.append(Form(form.c, G, np.zeros(len(form.c)), form.lo, form.hi))
     return forms
 
@@ -648,7 +720,8 @@ def _advanced(loop: Loop, x: Sequence[Form], steps: int) -> list[Form]:
     forms = list(x)
     for count in range(steps):
         forms = [
-            number.value for number in loop.step([Number(f) for f in (_collapsed(forms, loop.n) if count else forms)])
+            number.value
+            for number in loop.step([Number(f) for f in (_collapsed(forms, loop.kept) if count else forms)])
         ]
     return forms
 
@@ -672,34 +745,55 @@ def _box_between(lower: Array, upper: Array) -> list[Form]:
 
 
 def prove_equilibrium(loop: Loop, lower: Array, upper: Array) -> None:
-    """Krawczyk: c - Y g(c) + (I - Y G)(X - c) in the interior of X proves one zero of g(x) = F(x) - x in X."""
+    """Exactly one zero of g(x) = F(x) - x in the box, for each value of the parameters: part by part of their box."""
+    boxes = [loop.box]
+    for _ in range(MAX_PARAMETER_PARTS):
+        box = boxes.pop()
+        if not _has_one_zero(loop.part(box, 0.0), lower, upper):
+            _need(len(box), "the box is not proved to hold exactly one equilibrium")
+            boxes += _halves(box, loop.box)
+        if not boxes:
+            return
+    _reject("the box is not proved to hold exactly one equilibrium for each value of the parameters")
+
+
+def _has_one_zero(loop: Loop, lower: Array, upper: Array) -> bool:
+    """Krawczyk: c - Y g(c) + (I - Y G)(X - c) in the interior of X proves one zero of g in X.
+
+    Y g(c) and I - Y G are forms, in which what is uncertain in several entries cancels.
+    """
     n = loop.n
     middle = 0.5 * (lower + upper)
-    at = loop.step([Number(form) for form in _boxes(middle[None], np.zeros((1, n)))])
-    ends = [[Fraction(float(end[0])) for end in number.value.range()] for number in at if _finite(number.value)]
-    _need(len(ends) == n, "the loop cannot be evaluated at the equilibrium")
     zero, one = Form.constant(0.0, 1), Form.constant(1.0, 1)
-    box = _box_between(lower[None], upper[None])
-    over = loop.step([Number(form, [one if i == j else zero for j in range(n)]) for i, form in enumerate(box)])
-    _need(all(_finite(part) for number in over for part in number.by), "the loop has no derivatives at the equilibrium")
-    G = [[[Fraction(float(e[0])) - (i == j) for e in over[i].by[j].range()] for j in range(n)] for i in range(n)]
+    at = [number.value for number in loop.step([Number(form) for form in _boxes(middle[None], np.zeros((1, n)))])]
+    seeds = [[one if i == j else zero for j in range(n)] for i in range(n)]
+    x = [Number(form, by) for form, by in zip(_box_between(lower[None], upper[None]), seeds, strict=True)]
+    over = loop.step(x)
+    if not all(_finite(form) for form in [*at, *(part for number in over for part in number.by)]):
+        return False
+    g = [form - Form.constant(float(c), 1) for form, c in zip(at, middle, strict=True)]
+    G = [[over[i].by[j] - seeds[i][j] for j in range(n)] for i in range(n)]
     try:
-        Y_float = np.linalg.inv(np.array([[float(sum(G[i][j])) / 2 for j in range(n)] for i in range(n)]))
-        Y = [[Fraction(float(value)) for value in row] for row in Y_float]
-    except (np.linalg.LinAlgError, ValueError, OverflowError):
-        _reject("the equilibrium is singular")
-    c, lo, hi = ([Fraction(float(value)) for value in part] for part in (middle, lower, upper))
+        Y = np.linalg.inv(np.array([[float(G[i][j].c[0]) for j in range(n)] for i in range(n)]))
+    except np.linalg.LinAlgError:
+        return False
+    if not np.isfinite(Y).all():
+        return False
+    lo, hi = ([Fraction(float(value)) for value in part] for part in (lower, upper))
+    c = [Fraction(float(value)) for value in middle]
     for i in range(n):
-        least = most = c[i]
-        for j in range(n):
-            ends_g = sorted(Y[i][j] * (end - c[j]) for end in ends[j])
-            parts = [Fraction(i == j), Fraction(i == j)]
-            for k in range(n):
-                product = sorted(Y[i][k] * end for end in G[k][j])
-                parts = [parts[0] - product[1], parts[1] - product[0]]
-            spread = sorted(p * q for p in parts for q in (lo[j] - c[j], hi[j] - c[j]))
-            least, most = least - ends_g[1] + spread[0], most - ends_g[0] + spread[-1]
-        _need(lo[i] < least and most < hi[i], "the box is not proved to hold exactly one equilibrium")
+        step = _sum([g[k].times(float(Y[i, k])) for k in range(n)])
+        row = [seeds[i][j] - _sum([G[k][j].times(float(Y[i, k])) for k in range(n)]) for j in range(n)]
+        if not all(_finite(form) for form in [step, *row]):
+            return False
+        ends = [Fraction(float(end[0])) for end in step.range()]
+        least, most = c[i] - ends[1], c[i] - ends[0]
+        for j, entry in enumerate(row):
+            spread = sorted(Fraction(float(p[0])) * q for p in entry.range() for q in (lo[j] - c[j], hi[j] - c[j]))
+            least, most = least + spread[0], most + spread[-1]
+        if not (lo[i] < least and most < hi[i]):
+            return False
+    return True
 
 
 def _finite(form: Form) -> bool:
@@ -795,26 +889,66 @@ def _children(places: Array) -> Array:
     return (2 * places[:, None, :] + corners).reshape(-1, n)
 
 
-def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array) -> int:
-    """|T M T^-1| < 1 for all Jacobians M on the ball about each x* that holds the core (mean value theorem)."""
-    n = loop.n
+def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array, stages: Any) -> tuple[int, float | None]:
+    """|T M T^-1| < 1 for all Jacobians M on the ball about each x* that holds the core (mean value theorem).
+
+    With errors |d| <= a of the action, |T (F_d(x) - x*)| <= rate |T (x - x*)| + push on a ball of radius R that
+    push <= (1 - rate) R keeps invariant: from it every trajectory enters the ball of radius push / (1 - rate) < radius
+    and stays. Each stage proves it on the ball of the one before. Returns how many cells, and the last radius.
+    """
     offset = _norm_up(core.coordinates(_box_between(lower[None], upper[None])))
     _need(offset < core.radius, "the core does not hold the equilibrium")
-    reach = (core.radius + 2.0 * offset) * (1.0 + 2.0 * core.gap + 2.0**-40)
+    R, used = _up(core.radius + offset), 0
+    _need(
+        bool(loop.error) == bool(stages) and len(stages) <= 8, "errors of the action and a final ball belong together"
+    )
+    if not loop.error:
+        return _contracts(loop, core, R + offset, None), None
+    for fields in stages:
+        fields = _fields(fields, {"rate", "push", "radius"}, "a stage of the final ball")
+        rate, push, radius = (Fraction(_number(fields[name])) for name in ("rate", "push", "radius"))
+        _need(0 <= rate < 1 and 0 < push < (1 - rate) * radius, "a final ball is not invariant")
+        _need(radius <= Fraction(float(R)), "a final ball is larger than what it is entered from")
+        used += _contracts(loop, core, _up(R + offset), (float(rate), float(push)))
+        R = float(radius)
+    return used, R
+
+
+def _contracts(loop: Loop, core: Ellipsoid, reach: float, limits: tuple[float, float] | None) -> int:
+    """The bounds on {|T (x - center)| <= reach} for all parameters; without errors of the action the rate alone."""
+    n, m = loop.n, loop.network.n_out
+    rate, push = limits or (1.0, math.inf)
 
     def prove(centers: Array, halves: Array) -> Array:
         x = core.points(centers, halves)
-        seeds = [[Form.constant(float(core.S[i, j]), len(centers)) for j in range(n)] for i in range(n)]
-        after = loop.step([Number(form, by) for form, by in zip(x, seeds, strict=True)])
-        A = [[_sum([after[k].by[j].times(float(row[k])) for k in range(n)]) for j in range(n)] for row in core.T]
-        # T M T^-1 = (T M S)(T S)^-1 and |(T S)^-1| <= 1 / (1 - gap)
-        return _spectral(A) * (1.0 + 2.0 * core.gap) < 1.0
 
-    return _cover(n, reach, 14, prove, "the core does not contract")
+        def holds(part: Loop, left: Array) -> Array:
+            seeds = [[Form.constant(float(core.S[i, j]), len(left)) for j in range(n)] for i in range(n)]
+            start = [Number(form.take(left), by) for form, by in zip(x, seeds, strict=True)]
+            after = part.step(start, limits is not None)
+            A = [[_sum([after[k].by[j].times(float(row[k])) for k in range(n)]) for j in range(n)] for row in core.T]
+            # T M T^-1 = (T M S)(T S)^-1 and |(T S)^-1| <= 1 / (1 - gap)
+            good = _up(_spectral(A) * (1.0 + 2.0 * core.gap)) < rate
+            if limits is not None:
+                columns = [
+                    _norms_up([_sum([after[k].by[n + j].times(float(row[k])) for k in range(n)]) for row in core.T])
+                    for j in range(m)
+                ]
+                good &= _up(np.sum(columns, axis=0) * loop.error) < push
+            return good
+
+        return _for_all(loop, len(centers), holds)
+
+    return _cover(n, reach * (1.0 + 2.0 * core.gap + 2.0**-40), 14, prove, "the core does not contract")
+
+
+def _norms_up(z: Sequence[Form]) -> Array:
+    """At least the Euclidean norm of vectors of forms."""
+    return _up(np.sqrt(np.sum([np.max(np.abs(form.range()), axis=0) ** 2 for form in z], axis=0)))
 
 
 def _norm_up(z: Sequence[Form]) -> float:
-    return float(_up(np.sqrt(np.sum([np.max(np.abs(form.range()), axis=0) ** 2 for form in z], axis=0)))[0])
+    return float(_norms_up(z)[0])
 
 
 def _spectral(A: Sequence[Sequence[Form]]) -> Array:
@@ -848,12 +982,14 @@ def prove_decrease(loop: Loop, outer: Ellipsoid, steps: int, before: Sequence[El
         for inner in before:
             done |= inner.holds(x)
         left = np.nonzero(~done)[0]
-        if len(left):
-            start = [form.take(left) for form in x]
-            after = _advanced(loop, start, steps)
-            old, new = outer.coordinates(start), outer.coordinates(after)
-            growth = _sum([(b - a) * (b + a) for a, b in zip(old, new, strict=True)])
-            done[left] = growth.range()[1] < 0.0
+        start = [form.take(left) for form in x]
+
+        def falls(part: Loop, some: Array) -> Array:
+            here = [form.take(some) for form in start]
+            old, new = outer.coordinates(here), outer.coordinates(_advanced(part, here, steps))
+            return _sum([(b - a) * (b + a) for a, b in zip(old, new, strict=True)]).range()[1] < 0.0
+
+        done[left] = _for_all(loop, len(left), falls)
         return done
 
     return _cover(loop.n, outer.radius * (1.0 + 2.0 * outer.gap + 2.0**-40), 32, prove, "V does not decrease")
@@ -1007,31 +1143,35 @@ class Region:
 
     def _arrive(self, grid: Grid, level: int, index: Array, steps: Array, rank: Array) -> Array:
         """Whether parts of cells arrive in cells of lower rank, or in an ellipsoid, after their number of steps."""
-        arrived = np.zeros(len(index), dtype=bool)
+        lower = grid.low + index * (grid.width / 2**level)
+        upper = grid.low + (index + 1) * (grid.width / 2**level)
+
+        def arrive(part: Loop, left: Array) -> Array:
+            return self._land(part, lower[left], upper[left], steps[left], rank[left])
+
+        return _for_all(self.loop, len(index), arrive)
+
+    def _land(self, loop: Loop, lower: Array, upper: Array, steps: Array, rank: Array) -> Array:
+        arrived = np.zeros(len(steps), dtype=bool)
         order = np.argsort(steps, kind="stable")
         for start in range(0, len(order), CHUNK):
             _clock.tick()
             some = order[start : start + CHUNK]
-            lower = grid.low + index[some] * (grid.width / 2**level)
-            upper = grid.low + (index[some] + 1) * (grid.width / 2**level)
-            forms, count = _box_between(lower, upper), 0
+            forms, count = _box_between(lower[some], upper[some]), 0
             while len(some):
                 due = steps[some] == count
                 if due.any():
                     landed = [form.take(due) for form in forms]
+                    low, high = lower[some[due]], upper[some[due]]
                     if count:
-                        lower, upper = (
-                            np.stack(ends, axis=1) for ends in zip(*(f.range() for f in landed), strict=True)
-                        )
-                    else:
-                        lower, upper = lower[due], upper[due]
-                    arrived[some[due]] = self._covered(landed, lower, upper, rank[some[due]])
+                        low, high = (np.stack(ends, axis=1) for ends in zip(*(f.range() for f in landed), strict=True))
+                    arrived[some[due]] = self._covered(landed, low, high, rank[some[due]])
                     rest = ~due
                     some, forms = some[rest], [form.take(rest) for form in forms]
                     if not len(some):
                         break
                 self.images += len(some)
-                forms = _advanced(self.loop, _collapsed(forms, self.loop.n) if count else forms, 1)
+                forms = _advanced(loop, _collapsed(forms, loop.kept) if count else forms, 1)
                 count += 1
         return arrived
 
@@ -1095,7 +1235,7 @@ def _matrix(value: Any, rows: int | None, cols: int | None) -> Array:
 
 _REQUIRED = {"format", "version", "theorem", "network", "model", "equilibrium", "core", "ellipsoids", "grids"}
 _REQUIRED |= {"records", "cells", "domain"}
-_OPTIONAL = {"network_sha256", "policy_sha256", "claim", "assumptions", "information"}
+_OPTIONAL = {"action_error", "final", "network_sha256", "policy_sha256", "claim", "assumptions", "information"}
 
 
 def derive(certificate: dict[str, Any]) -> str:
@@ -1106,7 +1246,9 @@ def derive(certificate: dict[str, Any]) -> str:
     n = len(lower)
     upper = _vector(box["upper"], n)
     _need(1 <= n <= 6 and np.all(lower < upper), "the equilibrium's box is empty")
-    loop = Loop(certificate["network"], certificate["model"], n)
+    error = _number(certificate["action_error"]) if "action_error" in certificate else 0.0
+    _need(error >= 0, "the error of the action is negative")
+    loop = Loop(certificate["network"], certificate["model"], n, error)
     digest = loop.network.sha256()
     _need(certificate.get("network_sha256") in (None, digest), "the digest of the network differs")
     grids = [Grid(fields, n) for fields in _list(certificate["grids"], "the grids")]
@@ -1115,7 +1257,8 @@ def derive(certificate: dict[str, Any]) -> str:
         _need(not angles[i] or loop.is_periodic(i), "the loop is not unchanged by full turns of an angle")
     prove_equilibrium(loop, lower, upper)
     core = Ellipsoid(certificate["core"], n, set())
-    cells = [prove_core(loop, core, lower, upper)]
+    used, ball = prove_core(loop, core, lower, upper, _list(certificate.get("final", []), "the final balls"))
+    cells = [used]
     ellipsoids = [core]
     for fields in _list(certificate["ellipsoids"], "the ellipsoids"):
         ellipsoid = Ellipsoid(fields, n, {"steps"})
@@ -1139,7 +1282,14 @@ def derive(certificate: dict[str, Any]) -> str:
     counts = (cells, len(records), sum(record.size for record in records), region.images)
     policy = certificate.get("policy_sha256")
     _need(policy is None or (isinstance(policy, str) and re.fullmatch("[0-9a-f]{64}", policy)), "a strange digest")
-    return _words(loop, (lower, upper), angles, (low, high, volume), counts, (digest, policy))
+    ends = None if ball is None else _half_widths(core, ball)
+    return _words(loop, (lower, upper), angles, (low, high, volume), counts, (digest, policy), ends)
+
+
+def _half_widths(core: Ellipsoid, radius: float) -> list[float]:
+    """At least |x_i| wherever |T x| <= radius: the rows of T^-1 = S (T S)^-1, |(T S)^-1| <= 1 / (1 - gap)."""
+    rows = np.sqrt(np.sum(core.S**2, axis=1))
+    return [float(value) for value in _up(rows * (1.0 + 2.0 * core.gap) * radius)]
 
 
 def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
@@ -1155,7 +1305,9 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
             start = end
 
 
-def _words(loop: Loop, box: Any, angles: Sequence[bool], domain: Any, counts: Any, digests: Any) -> str:
+def _words(
+    loop: Loop, box: Any, angles: Sequence[bool], domain: Any, counts: Any, digests: Any, ends: Any = None
+) -> str:
     middle = ", ".join(f"{value:.9g}" for value in 0.5 * (box[0] + box[1]))
     width = float(np.max(box[1] - box[0]))
     turns = " modulo 2 pi in " + ", ".join(f"x{i + 1}" for i in range(loop.n) if angles[i]) if any(angles) else ""
@@ -1163,13 +1315,26 @@ def _words(loop: Loop, box: Any, angles: Sequence[bool], domain: Any, counts: An
     share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
     where = " x ".join(f"[{a:.9g}, {b:.9g}]" for a, b in zip(low, high, strict=True))
     cells, records, marked, images = counts
+    disturbed = "no disturbance"
+    if loop.error:
+        disturbed = f"each action wrong by at most {loop.error:.9g} at each step"
+    arrives = "converges to x*"
+    if ends is not None:
+        arrives = "enters {|x_i - x*_i| <= (" + ", ".join(f"{_above_text(v)}" for v in ends) + ")} and stays there"
+    for_all = []
+    if len(loop.box):
+        inside = ", ".join(
+            f"{name} in [{a!r}, {b!r}]" for name, (a, b) in zip(loop.names, loop.box.tolist(), strict=True)
+        )
+        for_all = [f"For each constant value of the parameters {inside}, with its own x*:"]
     return "\n".join(
         [
             f"Region of attraction: at least {share:.4f} % of {where} (volume {volume:.9g}).",
-            f"Every trajectory of the loop from the certified cells and ellipsoids converges to x*{turns},",
+            *for_all,
+            f"Every trajectory of the loop from the certified cells and ellipsoids {arrives}{turns},",
             f"the only equilibrium in the box of width {width:.2g} about ({middle}).",
             "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
-            "the exact nonlinear model, real arithmetic (no float32), the deterministic action, no disturbance.",
+            f"the exact nonlinear model, real arithmetic (no float32), the deterministic action, {disturbed}.",
             "States on the way may leave the domain.",
             f"Proved: the core with {cells[0]} cells; {len(cells) - 1} ellipsoids with {sum(cells[1:])} cells; "
             f"{marked} cells in {records} ranks with {images} images.",
@@ -1178,6 +1343,12 @@ def _words(loop: Loop, box: Any, angles: Sequence[bool], domain: Any, counts: An
             f"{'' if digests[1] is None else ' ' + digests[1]} means this network.",
         ]
     )
+
+
+def _above_text(value: float) -> str:
+    """Three digits, rounded up."""
+    text = f"{value:.2e}"
+    return text if float(text) >= value else f"{value * 1.01:.2e}"
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,11 +6,14 @@ their images step after step, and the derivatives over cells.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from copy import copy
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.errors import LoopError
 from lipctrl.intervals.affine import AffineForm, stack
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
@@ -35,17 +38,50 @@ class ClosedLoop:
     network : Network
     action_error : float
         The claims hold for every error up to this size in each action at each step (float32 inference, actuator).
+
+    Notes
+    -----
+    Uncertain parameters of the model have a symbol each, the same at every step: they are constant.
     """
 
     def __init__(self, model: Model, network: Network, action_error: float = 0.0) -> None:
         check_rounding_mode()
         _keep_memory()
-        self.model, self.network, self.action_error = model, network, action_error
+        if not (np.isfinite(action_error) and action_error >= 0):
+            raise LoopError(f"The error of an action is {action_error!r}.", "Give a finite number, 0 or more.")
+        self.model, self.network, self.action_error = model, network, float(action_error)
         self.enclosure = AffineEnclosure(network)
+        ends = np.array(list(model.uncertain.values()), dtype=np.float64).reshape(-1, 2, 1)
+        self.low, self.high = ends[:, 0], ends[:, 1]
 
     @property
     def n(self) -> int:
         return self.model.n_states
+
+    @property
+    def kept(self) -> int:
+        """Symbols that stay the same from step to step: those of the cell, then one for each uncertain parameter."""
+        return self.n + len(self.low)
+
+    def among(self, low: Array, high: Array) -> ClosedLoop:
+        """The same loop with other ends of the uncertain parameters, shape (q, N): those of each cell."""
+        other = copy(self)
+        other.low, other.high = low, high
+        return other
+
+    def parts(self, count: int) -> Iterator[ClosedLoop]:
+        """The loop on each of at most about `count` parts of the parameters' box."""
+        for low, high in zip(*pieces(self.low[:, 0], self.high[:, 0], count), strict=True):
+            yield self.among(low[:, None], high[:, None])
+
+    def plant(self, cells: int) -> Model:
+        """The model with its uncertain parameters as forms."""
+        q = len(self.low)
+        low, high = (np.broadcast_to(end, (q, cells)) for end in (self.low, self.high))
+        middle = np.clip(0.5 * low + 0.5 * high, low, high)
+        generators = np.zeros((q, self.kept, cells))
+        generators[np.arange(q), self.n + np.arange(q)] = np.nextafter(np.maximum(high - middle, middle - low), np.inf)
+        return self.model.at([AffineForm(middle[i], generators[i]) for i in range(q)])
 
     def step(self, x: State, around: State | None = None) -> State:
         """The next state of every cell; the error of each action gets a symbol of its own.
@@ -57,36 +93,44 @@ class ClosedLoop:
             Sets that contain those of x, with fewer symbols, from which the lines of the policy are taken.
         """
         shape = x[0].shape
-        y = stack(self.model.observe(x), shape)
-        wide = None if around is None else stack(self.model.observe(around), shape)
+        plant = self.plant(*shape)
+        y = stack(plant.observe(x), shape)
+        wide = None if around is None else stack(plant.observe(around), shape)
         u = self.enclosure(y, wide)
         if self.action_error:
             u = AffineForm(u.center, u.generators, (u.radius + self.action_error) * _GROW)
         generators, m = u.generators, u.shape[1]
+        if len(generators) < self.kept:
+            generators = np.concatenate([generators, np.zeros((self.kept - len(generators), *u.shape))])
         own = np.zeros((m, *u.shape))
         own[np.arange(m), :, np.arange(m)] = u.radius.T
         u = AffineForm(u.center, np.concatenate([generators, own]))
-        after = self.model.step(x, [u[:, i] for i in range(m)])
+        after = plant.step(x, [u[:, i] for i in range(m)])
         forms = [form if isinstance(form, AffineForm) else AffineForm(np.full(shape, form)) for form in after]
         count = len(u.generators)
         return tuple(form if len(form.generators) == count else _padded(form, count) for form in forms)
 
     def advance(self, x: State, steps: int) -> State:
-        """The state after several steps; the first n symbols stay those of x."""
+        """The state after several steps; the first symbols stay those of x, then of the parameters."""
         for count in range(steps):
             x = self.follow(x, count)
         return x
 
     def follow(self, x: State, count: int) -> State:
-        """The next state of cells that have made `count` steps; the first n symbols stay."""
-        return self.step(_collapsed(x, self.n), _oriented(x)) if count else self.step(x)
+        """The next state of cells that have made `count` steps; the first symbols stay."""
+        return self.step(_collapsed(x, self.kept), _oriented(x)) if count else self.step(x)
 
-    def simulate(self, x: Array, steps: int = 1) -> Array:
-        """The states, shape (N, n), after so many steps, in floating point."""
+    def simulate(self, x: Array, steps: int = 1, plant: Model | None = None) -> Array:
+        """The states, shape (N, n), after so many steps, in floating point; at the nominal parameters by default."""
+        plant = self.model if plant is None else plant
         with np.errstate(all="ignore"):
             for _ in range(steps):
-                x = self.model.advance(x, self.network(self.model.outputs(x)))
+                x = plant.advance(x, self.network(plant.outputs(x)))
         return x
+
+    def samples(self, x: Array, steps: int = 1) -> list[Array]:
+        """As `simulate`, at the nominal and the extreme parameters."""
+        return [self.simulate(x, steps, plant) for plant in self.model.extremes()]
 
     def flight(self, lower: Array, upper: Array) -> Generator[tuple[Array, Array], NDArray[np.bool_] | None, None]:
         """Boxes around the images of cells, shape (N, n), after 1, 2, 3, ... steps, without end.
@@ -101,7 +145,7 @@ class ClosedLoop:
             kept = yield np.stack([r.lo for r in ranges], axis=-1), np.stack([r.hi for r in ranges], axis=-1)
             if kept is not None:
                 x = tuple(form[kept] for form in x)
-            x, around = _collapsed(x, self.n), _oriented(x)
+            x, around = _collapsed(x, self.kept), _oriented(x)
 
     def derivatives(self, x: State, seeds: Array) -> tuple[Interval, Interval, Array, Array]:
         """Derivatives over each cell (Clarke's, at kinks).
@@ -123,25 +167,41 @@ class ClosedLoop:
         """
         n, shape = self.n, x[0].shape
         ranges = [form.range() for form in x]
-        y = stack(self.model.observe(x), shape)
-        seen = [_dual(part, n, shape) for part in self.model.observe(Dual.variables(ranges))]
-        grads = [Interval.exact(d.grad) for d in seen]
+        y = stack(self.plant(*shape).observe(x), shape)
+        ends = zip(self.low, self.high, strict=True)
+        given = [Interval(np.broadcast_to(low, shape), np.broadcast_to(high, shape)) for low, high in ends]
+        numbers = Dual.variables([*ranges, *given])
+        seen = [_dual(part, len(numbers), shape) for part in self.model.at(numbers[n:]).observe(numbers[:n])]
+        grads = [Interval.exact(d.grad)[:n] for d in seen]
         by_z = [Interval(np.moveaxis(g.lo, 0, -1), np.moveaxis(g.hi, 0, -1)) @ seeds for g in grads]
         middle = np.stack([part.mid for part in by_z], axis=1)
         radius = np.stack([part.rad for part in by_z], axis=1)
         middle, radius = self.enclosure.jacobian(y, middle, radius)
         u = self.enclosure(y).range() + Interval(-self.action_error, self.action_error)
         m = u.shape[1]
-        numbers = Dual.variables([*ranges, *(u[:, i] for i in range(m))])
-        after = [_dual(part, n + m, shape) for part in self.model.step(numbers[:n], numbers[n:])]
+        numbers = Dual.variables([*ranges, *(u[:, i] for i in range(m)), *given])
+        plant = self.model.at(numbers[n + m :])
+        after = [_dual(part, len(numbers), shape) for part in plant.step(numbers[:n], numbers[n : n + m])]
         slopes = Interval.stack([part.grad for part in after])
-        return slopes[:, :n], slopes[:, n:], middle, radius
+        return slopes[:, :n], slopes[:, n : n + m], middle, radius
 
 
 def box_forms(lower: Array, upper: Array) -> State:
     """The cells between `lower` and `upper`, shape (N, n), as forms with one symbol per axis."""
     centers = np.clip(0.5 * lower + 0.5 * upper, lower, upper)
     return AffineForm.cells(centers, np.nextafter(np.maximum(upper - centers, centers - lower), np.inf))
+
+
+def pieces(low: Array, high: Array, count: int) -> tuple[Array, Array]:
+    """Lower and upper corners, shape (N, k) each, of at most about `count` boxes that cover the given one."""
+    each = max(int(count ** (1 / len(low))), 1) if len(low) else 1
+    sides = []
+    for a, b in zip(low, high, strict=True):
+        edges = np.linspace(a, b, each + 1)
+        edges[0], edges[-1] = a, b
+        sides.append(list(pairwise(edges)))
+    corners = np.array(list(product(*sides)), dtype=np.float64).reshape(each ** len(low), len(low), 2)
+    return corners[:, :, 0], corners[:, :, 1]
 
 
 def _dual(part: Dual | float, count: int, shape: tuple[int, ...]) -> Dual:
@@ -156,13 +216,13 @@ def _padded(form: AffineForm, count: int) -> AffineForm:
     return AffineForm(form.center, generators, form.radius, form.known)
 
 
-def _collapsed(x: State, n: int) -> State:
-    """The same sets with all but the first n symbols replaced by n new ones, one for each state."""
+def _collapsed(x: State, kept: int) -> State:
+    """The same sets with all but the first symbols replaced by new ones, one for each state."""
     forms = []
     for i, form in enumerate(x):
-        generators = np.zeros((2 * n, *form.shape))
-        generators[:n] = form.generators[:n]
-        generators[n + i] = (np.abs(form.generators[n:]).sum(axis=0) + form.radius) * _GROW + _TINY
+        generators = np.zeros((kept + len(x), *form.shape))
+        generators[:kept] = form.generators[:kept]
+        generators[kept + i] = (np.abs(form.generators[kept:]).sum(axis=0) + form.radius) * _GROW + _TINY
         forms.append(AffineForm(form.center, generators, None, form.known))
     return tuple(forms)
 

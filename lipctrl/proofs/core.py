@@ -14,7 +14,9 @@ vertices. Proved for every x* in X*, hence on {|T (x - center)| <= R - max |T (x
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,51 +30,82 @@ from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells
 Array = NDArray[np.float64]
 
 _GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
+PARTS = 4
+"""The box of uncertain parameters is cut into about so many."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """|T (F_d(x) - x*)| <= rate |T (x - x*)| + push on a ball of radius R >= radius > push / (1 - rate).
+
+    Trajectories from that ball enter the one of `radius` about x* and stay there.
+    """
+
+    rate: float
+    push: float
+    radius: float
 
 
 def prove_core(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int = 20) -> Ellipsoid | None:
     """A slightly smaller ellipsoid from which every trajectory is proved to converge to the equilibrium; None if not.
 
-    With errors of the action: to stay in a slightly larger one, and to end in :func:`final_ball`.
+    With errors of the action: to stay in a slightly larger one, and to end in a small ball, see :func:`final_stages`.
 
     Parameters
     ----------
     loop : ClosedLoop
     ball : Ellipsoid
     equilibrium : Interval, shape (n,)
-        X*, with a proof that it contains exactly one equilibrium.
+        X*, with a proof that it contains exactly one equilibrium (for each value of the uncertain parameters).
     splits : int
         Cells per axis.
     """
-    proof = _contraction(loop, ball, equilibrium, splits)
-    return None if proof is None else proof[0]
-
-
-def final_ball(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int = 20) -> Ellipsoid | None:
-    """Where every trajectory from the core ends up, for every error of the action; None without a core."""
-    proof = _contraction(loop, ball, equilibrium, splits)
-    return None if proof is None else proof[1]
-
-
-def _contraction(
-    loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int
-) -> tuple[Ellipsoid, Ellipsoid] | None:
-    """The core, and the ellipsoid in which its trajectories end."""
-    point = box_forms(equilibrium.lo[None], equilibrium.hi[None])
-    offset = float(ball.size(point)[0])
+    offset = reach(ball, equilibrium)
     core = replace(ball, radius=float(np.nextafter(ball.radius - offset, -np.inf)))
     if not core.radius > 0:
         return None
+    stage = _stage(loop, ball, offset, splits)
+    return None if stage is None else core
+
+
+def final_stages(loop: ClosedLoop, core: Ellipsoid, equilibrium: Interval, splits: int = 20) -> tuple[Stage, ...]:
+    """How trajectories from a core end for every error of the action: in smaller and smaller balls about x*."""
+    offset = reach(core, equilibrium)
+    ball = replace(core, radius=(core.radius + offset) * _GROW)
+    stages: list[Stage] = []
+    while loop.action_error and len(stages) < 4:
+        stage = _stage(loop, ball, offset, splits)
+        if stage is None or (stages and stage.radius > 0.9 * stages[-1].radius):
+            break
+        stages.append(stage)
+        ball = replace(core, radius=stage.radius)
+    return tuple(stages)
+
+
+def final_ball(core: Ellipsoid, equilibrium: Interval, stages: Sequence[Stage]) -> Ellipsoid:
+    """Where trajectories from the core end, whatever x* in X* is; without errors of the action X* alone."""
+    radius = stages[-1].radius if stages else 0.0
+    return replace(core, radius=(radius + reach(core, equilibrium)) * _GROW)
+
+
+def reach(ball: Ellipsoid, equilibrium: Interval) -> float:
+    """At least |T (x* - center)| for every x* in X*."""
+    return float(ball.size(box_forms(equilibrium.lo[None], equilibrium.hi[None]))[0])
+
+
+def _stage(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> Stage | None:
+    """The contraction on the ball about each x*, with a little room for the roundings of other programs."""
     try:
         rate, push = contraction(loop, ball, offset, splits)
     except LipctrlError:
         return None
     if not rate < 1.0:
         return None
-    end = (push / float(np.nextafter(1.0 - rate, 0.0))) * _GROW if push else 0.0
-    if not end <= ball.radius:
-        return None
-    return core, replace(ball, radius=(end + offset) * _GROW)
+    if not loop.action_error:
+        return Stage(rate, 0.0, 0.0)
+    rate, push = rate + 0.02 * (1.0 - rate), 1.02 * push + _TINY
+    radius = push / float(np.nextafter(1.0 - rate, 0.0)) * _GROW
+    return Stage(rate, push, radius) if radius <= ball.radius else None
 
 
 def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> tuple[float, float]:
@@ -86,12 +119,12 @@ def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -
         Of |T (f(x, u + d) - f(x, u))| over all errors d of the action.
     """
     S, error = ball.inverse()
-    reach = (ball.radius + offset) * (1.0 + 4.0 * error + 2.0**-40)
-    centers, half_widths = ball_cells(loop.n, reach, splits)
+    distance = (ball.radius + offset) * (1.0 + 4.0 * error + 2.0**-40)
+    centers, half_widths = ball_cells(loop.n, distance, splits)
     rate, push = 0.0, 0.0
-    for start in range(0, len(centers), 1024):
-        part = slice(start, start + 1024)
-        norms, columns = _norms(loop, ball.T, S, ball.points(S, centers[part], half_widths[part]))
+    for part, start in product(loop.parts(PARTS), range(0, len(centers), 1024)):
+        cells = slice(start, start + 1024)
+        norms, columns = _norms(part, ball.T, S, ball.points(S, centers[cells], half_widths[cells]))
         # T M T^-1 = (T M S)(T S)^-1
         rate = max(rate, float(np.max(norms)) * (1.0 + 2.0 * error) * _GROW)
         push = max(push, float(np.max(columns)) * loop.action_error * _GROW)

@@ -31,6 +31,8 @@ from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells, smallest
 Array = NDArray[np.float64]
 
 _CHUNK = 1024
+_PARTS = 4
+"""The box of uncertain parameters is cut into about so many."""
 
 
 @dataclass
@@ -75,12 +77,14 @@ def prove_decrease(
                 level, result.complete = min(level, float(lowest.min())), False
             break
         used += len(centers)
-        left = np.ones(len(centers), dtype=bool)
+        left = np.zeros(len(centers), dtype=bool)
         plan = Plan.of(loop, ball, inner, S, centers, steps)
         order = np.argsort(plan.steps, kind="stable")
         for start in range(0, len(centers), _CHUNK):
             some = order[start : start + _CHUNK]
-            left[some] = ~decreases(loop, ball, inner, S, error, centers[some], half_widths[some], plan.take(some))
+            for part in loop.parts(_PARTS):
+                good = decreases(part, ball, inner, S, error, centers[some], half_widths[some], plan.take(some))
+                left[some[~good]], some = True, some[good]
         bad = centers[left & (plan.steps == 0) & (plan.start < 0)]
         centers, half_widths = centers[left], half_widths[left]
         if len(bad):
@@ -89,7 +93,8 @@ def prove_decrease(
             result.violations.append(ball.center + bad @ S.T)
         centers, half_widths = _split(centers, half_widths)
     result.cells = used
-    radius = float(np.nextafter(np.sqrt(max(level, 0.0)) * (1.0 - 2.0**-40), 0.0))
+    # a little smaller: at a level where V just falls, another program would need very small cells
+    radius = float(np.nextafter(np.sqrt(max(level, 0.0)) * (1.0 - 2.0**-10), 0.0))
     if radius > 0:
         result.proved = Ellipsoid(ball.center, ball.T, radius)
     return result
@@ -133,7 +138,7 @@ class Plan:
         best = (1.0 - eps) * value
         moving = np.arange(len(x))
         for count in range(1, steps + 1):
-            x = loop.simulate(x)
+            x = _worst(loop, ball, x)
             with np.errstate(all="ignore"):
                 after = np.sum(((x - ball.center) @ ball.T.T) ** 2, axis=1)
                 lower = after < best[moving]
@@ -153,6 +158,15 @@ class Plan:
 
     def take(self, some: NDArray[np.int64]) -> Plan:
         return Plan(self.start[some], self.steps[some], self.target[some])
+
+
+def _worst(loop: ClosedLoop, ball: Ellipsoid, x: Array) -> Array:
+    """The next states, in floating point; of those at the extreme parameters the one of the largest V."""
+    if not loop.model.uncertain:
+        return loop.simulate(x)
+    images = np.stack(loop.samples(x))
+    worst = np.argmax(np.sum(((images - ball.center) @ ball.T.T) ** 2, axis=2), axis=0)
+    return np.asarray(images[worst, np.arange(len(x))])
 
 
 def _holder(inner: Sequence[Ellipsoid], x: Array, share: float = 1.0) -> NDArray[np.int64]:

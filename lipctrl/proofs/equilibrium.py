@@ -5,7 +5,8 @@ derivatives (Clarke's, at kinks) in the interval matrix G, and Y any matrix. If
 
     c - Y g(c) + (I - Y G)(X - c)  lies in the interior of X,
 
-then g has exactly one zero in X. Here g(x) = f(x, pi(h(x))) - x, for dt = 0 without "- x".
+then g has exactly one zero in X. Here g(x) = f(x, pi(h(x))) - x, for dt = 0 without "- x". (Uncertain parameters:
+equilibria.py.)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ RADII = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
 
 @dataclass(frozen=True)
 class EquilibriumProof:
-    """The loop rests at exactly one state of `x`, with input and observation in `u` and `y`."""
+    """The loop rests at exactly one state of `x`, with input and observation in `u` and `y`, for each parameter."""
 
     x: Interval
     u: Interval
@@ -73,14 +74,15 @@ def prove_equilibrium(
                 half_width = radius * (1 + np.abs(guess))
                 box = Interval(guess - half_width, guess + half_width)
                 _, slopes, signals = _closed_loop(model, network, box)
-                if np.all(box.contains_in_interior(_krawczyk(guess, box, at_guess, slopes))):
+                if np.all(box.contains_in_interior(krawczyk(guess, box, at_guess, slopes))):
                     return EquilibriumProof(box, *signals)
     except (LipctrlError, np.linalg.LinAlgError):
         return None
     return None
 
 
-def _krawczyk(center: Array, box: Interval, value: Interval, slopes: Interval) -> Interval:
+def krawczyk(center: Array, box: Interval, value: Interval, slopes: Interval) -> Interval:
+    """c - Y g(c) + (I - Y G)(X - c), Y the inverse of the middle of G."""
     Y = np.linalg.inv(slopes.mid)
     if not np.all(np.isfinite(Y)):
         raise np.linalg.LinAlgError("The slopes are singular.")

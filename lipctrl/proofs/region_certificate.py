@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from lipctrl.plants.model import Model
 from lipctrl.plants.program import record_model
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.certificate import hex_array, network_block
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.core import Stage
 from lipctrl.proofs.ellipsoid import Ellipsoid
 
 THEOREM = "region_of_attraction"
@@ -32,6 +34,7 @@ def region_certificate(
     upper: ArrayLike,
     volume: float,
     *,
+    stages: Sequence[Stage] = (),
     policy_sha256: str | None = None,
     information: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -47,6 +50,8 @@ def region_certificate(
         The domain.
     volume : float
         Of the certified cells of the last grid in the domain, rounded down.
+    stages : sequence of Stage
+        With errors of the action: how trajectories from the core end.
     policy_sha256 : str, optional
         Of the policy's file.
     information : mapping, optional
@@ -55,14 +60,15 @@ def region_certificate(
     Raises
     ------
     CertificateError
-        If there is no core or no grid, or the set was proved for errors of the action.
+        If there is no core or no grid, or the set was proved for errors of the action and there are no stages.
     PlantError
         If the model's equations cannot be written as a program.
     """
     if not cells.ellipsoids or not cells.grids:
         raise CertificateError("A region needs a core and a grid of cells.", "Search with more time.")
-    if cells.loop.action_error:
-        raise CertificateError("The format has no regions for errors of the action.", "Prove it without.")
+    loop = cells.loop
+    if bool(loop.action_error) != bool(stages):
+        raise CertificateError("Errors of the action and a final ball belong together.", "Give the stages of the core.")
     network = cells.loop.network
     core, *chain = cells.ellipsoids
     return {
@@ -73,6 +79,7 @@ def region_certificate(
         "model": model_block(cells.loop.model),
         "equilibrium": {"lower": hex_array(equilibrium.lo), "upper": hex_array(equilibrium.hi)},
         "core": _ellipsoid(core),
+        **_disturbed(loop.action_error, stages),
         "ellipsoids": [{**_ellipsoid(e), "steps": int(getattr(e, "steps", 1))} for e in chain],
         "grids": [
             {"low": hex_array(grid.low), "width": hex_array(grid.width), "angles": grid.angles.tolist()}
@@ -86,16 +93,38 @@ def region_certificate(
             "upper": hex_array(upper),
             "volume": hex_array(volume),
         },
-        "claim": "Every trajectory from the certified set converges to the equilibrium, modulo full turns of angles.",
-        "assumptions": ["exact model", "real arithmetic", "deterministic action"],
+        "claim": "Every trajectory from the certified set "
+        + ("ends in a small ball about" if stages else "converges to")
+        + " the equilibrium, modulo full turns of angles.",
+        "assumptions": ["exact model", "real arithmetic", "deterministic action", *_allowances(loop)],
         "information": dict(information or {}),
     }
 
 
-def model_block(model: Model) -> dict[str, Any]:
-    """Name, time step and the programs of the equations."""
-    step, observe = record_model(model)
+def _disturbed(action_error: float, stages: Sequence[Stage]) -> dict[str, Any]:
+    if not action_error:
+        return {}
+    names = ("rate", "push", "radius")
     return {
+        "action_error": hex_array(action_error),
+        "final": [{name: hex_array(getattr(stage, name)) for name in names} for stage in stages],
+    }
+
+
+def _allowances(loop: ClosedLoop) -> list[str]:
+    words = [f"{name} constant in [{low!r}, {high!r}]" for name, (low, high) in loop.model.uncertain.items()]
+    return words + ([f"errors of each action up to {loop.action_error!r}"] if loop.action_error else [])
+
+
+def model_block(model: Model) -> dict[str, Any]:
+    """Name, time step, uncertain parameters and the programs of the equations."""
+    step, observe = record_model(model)
+    uncertain = [
+        {"name": name, "lower": hex_array(low), "upper": hex_array(high)}
+        for name, (low, high) in model.uncertain.items()
+    ]
+    return {
+        **({"parameters": uncertain} if uncertain else {}),
         "name": str(getattr(model, "name", type(model).__name__)),
         "dt": hex_array(model.dt),
         "step": step.to_dict(),

@@ -26,9 +26,9 @@ from lipctrl.plants.goal import wrap
 from lipctrl.plants.model import Model
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.core import final_ball
+from lipctrl.proofs.core import Stage, final_ball, final_stages
 from lipctrl.proofs.ellipsoid import Ellipsoid
-from lipctrl.proofs.equilibrium import prove_equilibrium
+from lipctrl.proofs.equilibria import prove_equilibria
 from lipctrl.proofs.grid import TWO_PI, Grid
 from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
@@ -57,7 +57,9 @@ class RegionOfAttraction:
         Contains exactly one equilibrium, x*.
     core : Ellipsoid
     final : Ellipsoid
-        Where every trajectory ends: tiny (the enclosure of x*) unless the action has errors.
+        Where every trajectory ends: the enclosure of x*, tiny without uncertain parameters, and errors of the action.
+    stages : tuple of Stage
+        The balls about x* that trajectories enter one after the other under errors of the action; else none.
     action_error : float
         Everything holds for every error up to this size in each action at each step.
     ellipsoids : tuple of Ellipsoid
@@ -80,6 +82,7 @@ class RegionOfAttraction:
     equilibrium: Interval
     core: Ellipsoid
     final: Ellipsoid
+    stages: tuple[Stage, ...]
     action_error: float
     ellipsoids: tuple[Ellipsoid, ...]
     cells: CertifiedSet
@@ -157,13 +160,15 @@ def find_region(
     low, high, angles = _domain(model, lower, upper)
     loop = ClosedLoop(model, network, action_error)
     guess = np.asarray(equilibrium, dtype=np.float64)
-    found = prove_equilibrium(model, network, guess)
+    found = prove_equilibria(model, network, guess)
     if found is None:
         return None
     say("proving a core")
-    core = find_core(loop, guess, found.x)
-    final = None if core is None else final_ball(loop, core, found.x)
-    if core is None or final is None:
+    core = find_core(loop, found.x.mid if model.uncertain else guess, found.x)
+    if core is None:
+        return None
+    stages = final_stages(loop, core, found.x)
+    if action_error and not stages:
         return None
     say("proving ellipsoids")
     chain = find_ellipsoids(loop, core, deadline=began + _ELLIPSOIDS * time_limit)
@@ -188,7 +193,8 @@ def find_region(
     result = RegionOfAttraction(
         equilibrium=found.x,
         core=core,
-        final=final,
+        final=final_ball(core, found.x, stages),
+        stages=stages,
         action_error=action_error,
         ellipsoids=tuple(chain),
         cells=proved,
@@ -209,8 +215,8 @@ def find_region(
 def _elsewhere(
     loop: ClosedLoop, domain: Grid, core: Ellipsoid, angles: NDArray[np.bool_], deadline: float
 ) -> RestStates:
-    """All equilibria but x*: in certified cells nothing else rests."""
-    exact = ClosedLoop(loop.model, loop.network) if loop.action_error else loop
+    """All equilibria but x* (at the nominal parameters): in certified cells nothing else rests."""
+    exact = ClosedLoop(next(loop.model.extremes()), loop.network)
     found = find_rest_states(exact, *domain.unmarked_boxes(_FIRST + 1), angles, deadline)
     periods = np.where(angles, 2 * np.pi, 0.0)
     away = [np.linalg.norm(core.T @ wrap(box.mid - core.center, periods)) > core.radius for box in found.proved]
@@ -221,8 +227,10 @@ def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.b
     """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
     failing = result.simulation.failing
     late = failing[result.contains(failing)]
-    arrival, _ = follow(loop, result.core, angles, late, 20_000 * len(late), 20_000)
-    wrong = [*late[~np.isfinite(arrival)], *(x for x in result.others if result.contains(x))]
+    wrong = [x for x in result.others if result.contains(x)]
+    for plant in loop.model.extremes():
+        arrival, _ = follow(ClosedLoop(plant, loop.network), result.core, angles, late, 20_000 * len(late), 20_000)
+        wrong += list(late[~np.isfinite(arrival)])
     if len(wrong):
         raise LipctrlError(
             f"The proof contradicts the simulation from {wrong[0].tolist()}.",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
 from lipctrl.intervals.interval import Interval
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.core import prove_core
+from lipctrl.proofs.core import contraction, prove_core, reach
 from lipctrl.proofs.ellipsoid import Ellipsoid
 
 Array = NDArray[np.float64]
@@ -18,7 +20,10 @@ def find_core(loop: ClosedLoop, center: Array, equilibrium: Interval, splits: in
     """The largest proved core over a family of shapes; None if there is none."""
     best: Ellipsoid | None = None
     for T in shapes(loop, center):
-        start = 1e-2 if best is None else 1.05 * best.radius * _ratio(best.T, T)
+        least = _least(loop, Ellipsoid(center, T, 1.0), equilibrium)
+        start = max(1e-2, least) if best is None else 1.05 * best.radius * _ratio(best.T, T)
+        if not np.isfinite(least):
+            continue
         ball = Ellipsoid(center, T, start)
         if best is not None and prove_core(loop, ball, equilibrium, splits) is None:
             continue
@@ -67,6 +72,15 @@ def rotated(T: Array, M: Array) -> Array:
 def _ratio(old: Array, new: Array) -> float:
     """Radius in the new shape with the same volume."""
     return float(abs(np.linalg.det(new) / np.linalg.det(old)) ** (1 / len(old)))
+
+
+def _least(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval) -> float:
+    """A radius from which it may be worth to look for larger ones; inf if the loop does not contract in this shape."""
+    if not (loop.action_error or loop.model.uncertain):
+        return 0.0
+    offset = reach(ball, equilibrium)
+    rate, push = contraction(loop, replace(ball, radius=2.0 * offset + 1e-6), offset, 4)
+    return 3.0 * offset + 1.5 * push / (1.0 - rate) if rate < 1 else np.inf
 
 
 def _largest(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int) -> Ellipsoid | None:

@@ -107,7 +107,9 @@ def _row(
 def _certificate(region: RegionOfAttraction) -> dict[str, Any] | None:
     if not region.cells.records:
         return None
-    return region_certificate(region.cells, region.equilibrium, region.lower, region.upper, region.volume)
+    return region_certificate(
+        region.cells, region.equilibrium, region.lower, region.upper, region.volume, stages=region.stages
+    )
 
 
 def _box(region: RegionOfAttraction) -> str:

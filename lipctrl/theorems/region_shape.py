@@ -71,9 +71,8 @@ def _best_shape(
     loop: ClosedLoop, inner: Ellipsoid, x: Array, steps: int, margin: float, rng: np.random.Generator
 ) -> Ellipsoid | None:
     """An evolution strategy over triangular T of determinant 1, in the coordinates of the inner set."""
-    after = x
-    for _ in range(steps):
-        after = loop.model.advance(after, loop.network(loop.model.outputs(after)))
+    after = np.concatenate(loop.samples(x, steps))
+    x = np.tile(x, (len(after) // len(x), 1))
     before, after = (x - inner.center) @ inner.T.T, (after - inner.center) @ inner.T.T
     outside = np.sum(before**2, axis=1) > inner.radius**2
     before, after = before[outside], after[outside]

@@ -15,7 +15,7 @@ from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.core import contraction, final_ball, prove_core, spectral_norms
+from lipctrl.proofs.core import contraction, final_ball, final_stages, prove_core, spectral_norms
 from lipctrl.proofs.decrease import growth, prove_decrease
 from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells
 from lipctrl.proofs.grid import TWO_PI, Grid
@@ -99,11 +99,13 @@ def test_no_core_for_an_unstable_equilibrium() -> None:
 def test_errors_of_the_action_leave_a_final_ball() -> None:
     """x+ = .2 x + d, |d| <= .01, ends in |x| <= .01 / .8 (beside .5 y, whose rate decides here: .01 / .5)."""
     linear = ClosedLoop(Line(2.0), Network([Affine([[-0.9, 0.0]])]), 0.01)
-    final = final_ball(linear, ball(0.3), ORIGIN)
-    assert final is not None and 0.01 / 0.8 <= final.radius <= 1.01 * 0.02
+    stages = final_stages(linear, ball(0.3), ORIGIN)
+    final = final_ball(ball(0.3), ORIGIN, stages)
+    assert stages[-1].push >= 0.01 and stages[-1].rate >= 0.5
+    assert 0.01 / 0.8 <= final.radius <= 1.05 * 0.02
     assert prove_core(linear, ball(0.015), ORIGIN) is None
-    exact = final_ball(cubic(), ball(0.3), ORIGIN)
-    assert exact is not None and exact.radius < 1e-12
+    assert final_stages(cubic(), ball(0.3), ORIGIN) == ()
+    assert final_ball(ball(0.3), ORIGIN, ()).radius < 1e-12
     robust = _fill(linear, ball(0.3), 6)
     assert 0.5 < robust.grids[0].marked.mean() <= 1.0
 

@@ -346,7 +346,7 @@ def test_programs_are_the_model() -> None:
         lambda x: [np.floor(x[0])],
         lambda x: [x[0] ** 0.5],
         lambda x: [x[0] * np.inf],
-        lambda x: [clip(1.0, x[0], 2.0)],
+        lambda x: [x[0].clip(x[0], 2.0)],
         lambda x: [x[0] + np.ones(2)],
         lambda x: ["x"],
         lambda x: [max(x[0], 0.0)],

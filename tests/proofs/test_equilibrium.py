@@ -140,7 +140,7 @@ def test_a_constant_that_is_observed_has_no_slope():
 
 
 def test_touching_the_boundary_is_not_enough(monkeypatch):
-    monkeypatch.setattr(equilibrium, "_krawczyk", lambda guess, box, value, slopes: box)
+    monkeypatch.setattr(equilibrium, "krawczyk", lambda guess, box, value, slopes: box)
     assert prove_equilibrium(Parabola(1.0), IDENTITY, np.ones(1)) is None
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from lipctrl.errors import PlantError
 from lipctrl.intervals.functions import clip, cos, sin
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Array, Model
+
+Range = float | tuple[float, float]
 
 
 class Pendulum(Model):
@@ -21,9 +23,9 @@ class Pendulum(Model):
 
     Parameters
     ----------
-    gravity, mass, length, dt, max_torque, max_speed : float
+    gravity, mass, length, dt, max_torque, max_speed : float or (low, high)
         As in Gymnasium, which calls the first three g, m and l. The names `g`, ... of its attributes are read by
-        :meth:`from_environment`.
+        :meth:`from_environment`. An interval (not for the speed limit) means every constant value in it.
 
     Raises
     ------
@@ -37,24 +39,27 @@ class Pendulum(Model):
     action_names = ("torque",)
     observation_names = ("cos theta", "sin theta", "speed")
     periods = np.array([2 * np.pi, 0.0])
+    parameters = ("gravity", "mass", "length", "dt", "max_torque")
+    symbols: ClassVar = {"g": "gravity", "m": "mass", "l": "length"}
 
     def __init__(
         self,
-        gravity: float = 10.0,
-        mass: float = 1.0,
-        length: float = 1.0,
-        dt: float = 0.05,
-        max_torque: float = 2.0,
+        gravity: Range = 10.0,
+        mass: Range = 1.0,
+        length: Range = 1.0,
+        dt: Range = 0.05,
+        max_torque: Range = 2.0,
         max_speed: float = 8.0,
     ) -> None:
         positive = {"mass": mass, "length": length, "dt": dt, "max_torque": max_torque, "max_speed": max_speed}
         for key, value in positive.items():
-            if not (np.isfinite(value) and value > 0):
+            if not (np.all(np.isfinite(value)) and np.all(np.asarray(value) > 0)):
                 raise PlantError(f"The pendulum's {key} is {value}, expected a positive number.")
-        if not np.isfinite(gravity):
+        if not np.all(np.isfinite(gravity)):
             raise PlantError(f"The pendulum's gravity is {gravity}, expected a finite number.")
-        self.gravity, self.mass, self.length, self.dt = float(gravity), float(mass), float(length), float(dt)
-        self.max_torque, self.max_speed = float(max_torque), float(max_speed)
+        self.gravity, self.mass = self._read("gravity", gravity), self._read("mass", mass)
+        self.length, self.dt = self._read("length", length), self._read("dt", dt)
+        self.max_torque, self.max_speed = self._read("max_torque", max_torque), float(max_speed)
         self.state_low = np.array([-np.pi, -self.max_speed])
         self.state_high = -self.state_low
         self.action_low, self.action_high = np.array([-self.max_torque]), np.array([self.max_torque])
@@ -86,3 +91,6 @@ class Pendulum(Model):
 
     def notable_states(self) -> list[Array]:
         return [np.array([[np.pi, 0.0]])]
+
+    def _with_ranges(self, given: Mapping[str, Any]) -> Pendulum:
+        return Pendulum(**given, max_speed=self.max_speed).with_goal(self.goal)

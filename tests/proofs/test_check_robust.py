@@ -1,0 +1,265 @@
+"""Uncertain parameters and errors of the action in certificates of cells: accepted where true, rejected where not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipctrl.errors import LoopError, PlantError
+from lipctrl.intervals.functions import arctan, clip
+from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.plants.model import Model
+from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.plants.program import record_model
+from lipctrl.plants.resting import newton
+from lipctrl.proofs import check_cells
+from lipctrl.proofs.certificate import from_hex, write_certificate
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.equilibria import prove_equilibria
+from lipctrl.proofs.region_certificate import region_certificate
+from lipctrl.theorems.region import RegionOfAttraction, find_region
+
+DELTA = 2e-3
+
+
+class Cart(Model):
+    """A cart with friction on a hill that its force cannot climb everywhere: m x'' = u - v / 2 + h arctan x."""
+
+    name, n_states, n_actions, n_observations, dt = "cart", 2, 1, 2, 0.1
+    periods = np.zeros(2)
+    parameters = ("mass", "hill", "limit")
+    state_low, state_high = np.array([-2.0, -2.0]), np.array([2.0, 2.0])
+    action_low, action_high = np.array([-1.0]), np.array([1.0])
+
+    def __init__(self, mass: Any = 1.0, hill: Any = 1.2, limit: Any = 1.0) -> None:
+        self.mass, self.hill = self._read("mass", mass), self._read("hill", hill)
+        self.limit = self._read("limit", limit)
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        force = clip(u[0], -self.limit, self.limit) - 0.5 * x[1] + self.hill * arctan(x[0])
+        return x[0] + self.dt * x[1], x[1] + self.dt * force / self.mass
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(x)
+
+
+POLICY = Network([Affine([[1.0, 1.5], [0.5, -0.5]], [0.1, 0.0]), Elementwise("tanh", 2), Affine([[-3.0, 0.1]])])
+RANGES = {"mass": (0.96, 1.04), "hill": (1.19, 1.21)}
+
+
+def _find(model: Model, **options: Any) -> RegionOfAttraction:
+    guess = newton(model, POLICY, np.zeros(2))
+    assert guess is not None
+    region = find_region(model, POLICY, guess, time_limit=600.0, last_level=6, **options)
+    assert region is not None
+    return region
+
+
+def _certificate(region: RegionOfAttraction) -> dict[str, Any]:
+    return region_certificate(
+        region.cells, region.equilibrium, region.lower, region.upper, region.volume, stages=region.stages
+    )
+
+
+@pytest.fixture(scope="module")
+def nominal() -> RegionOfAttraction:
+    return _find(Cart())
+
+
+@pytest.fixture(scope="module")
+def robust() -> RegionOfAttraction:
+    return _find(Cart(**RANGES), action_error=DELTA)
+
+
+@pytest.fixture(scope="module")
+def certificate(robust: RegionOfAttraction) -> dict[str, Any]:
+    return _certificate(robust)
+
+
+def _check(certificate: dict[str, Any], folder: Path) -> tuple[int, str]:
+    return check_cells.check(write_certificate(certificate, folder / "certificate.json"), 120.0)
+
+
+def test_the_claim_names_parameters_error_and_final_ball(certificate: dict[str, Any], tmp_path: Path) -> None:
+    code, text = _check(certificate, tmp_path)
+    assert code == 0, text
+    assert "For each constant value of the parameters mass in [0.96, 1.04], hill in [1.19, 1.21]" in text
+    assert "each action wrong by at most 0.002 at each step" in text
+    assert "enters {|x_i - x*_i| <= (" in text and "converges" not in text
+
+
+def test_trajectories_end_in_the_stated_ball_about_their_own_equilibrium(robust: RegionOfAttraction) -> None:
+    rng = np.random.default_rng(0)
+    starts = rng.uniform(-2, 2, (400, 2))
+    starts = starts[robust.contains(starts)]
+    assert len(starts) > 100
+    for _ in range(12):
+        plant = Cart(*(rng.choice([low, rng.uniform(low, high), high]) for low, high in RANGES.values()))
+        rest = newton(plant, POLICY, np.zeros(2))
+        assert rest is not None
+        assert np.all((robust.equilibrium.lo <= rest) & (rest <= robust.equilibrium.hi))
+        x = starts
+        for k in range(400):
+            error = DELTA * (np.sign(np.sin(0.3 * k)) if _ % 2 else rng.choice([-1.0, 1.0], (len(x), 1)))
+            x = plant.advance(x, POLICY(x) + error)
+        size = np.linalg.norm((x - rest) @ robust.core.T.T, axis=1)
+        assert np.max(size) <= robust.stages[-1].radius
+
+
+def test_more_uncertainty_never_proves_more(nominal: RegionOfAttraction, robust: RegionOfAttraction) -> None:
+    assert 0.1 < robust.share <= nominal.share
+    assert np.all(robust.equilibrium.lo <= nominal.equilibrium.lo)
+    assert np.all(robust.equilibrium.hi >= nominal.equilibrium.hi)
+
+
+def test_images_of_more_parameters_contain_those_of_fewer() -> None:
+    lower = np.random.default_rng(1).uniform(-2, 2, (200, 2))
+    flights = [
+        ClosedLoop(Cart(**ranges), POLICY, error).flight(lower, lower + 0.02)
+        for ranges, error in (({}, 0.0), ({"mass": (0.99, 1.01)}, 0.0), (RANGES, 0.0), (RANGES, DELTA))
+    ]
+    for _ in range(12):
+        boxes = [next(flight) for flight in flights]
+        for (low, high), (wider_low, wider_high) in zip(boxes, boxes[1:], strict=False):
+            assert np.all(wider_low <= low + 1e-12) and np.all(high - 1e-12 <= wider_high)
+
+
+def test_images_contain_sampled_trajectories_of_constant_parameters() -> None:
+    rng = np.random.default_rng(2)
+    ranges = RANGES | {"limit": (0.9, 1.1)}
+    loop = ClosedLoop(Cart(**ranges), POLICY, DELTA)
+    lower = rng.uniform(-2, 2, (300, 2))
+    flight = loop.flight(lower, lower + 0.01)
+    points = [lower + 0.01 * rng.random(lower.shape) for _ in range(20)]
+    plants = [Cart(*(rng.uniform(*ends) for ends in ranges.values())) for _ in range(20)]
+    for _ in range(15):
+        low, high = next(flight)
+        for i, plant in enumerate(plants):
+            u = POLICY(points[i]) + DELTA * rng.choice([-1.0, 0.3, 1.0], (len(lower), 1))
+            points[i] = plant.advance(points[i], u)
+            assert np.all((low <= points[i]) & (points[i] <= high))
+
+
+def test_an_interval_of_no_width_is_a_number() -> None:
+    assert Pendulum(mass=(1.0, 1.0), length=(0.95, 1.05)).uncertain == {"length": (0.95, 1.05)}
+    assert record_model(Pendulum(mass=(1.0, 1.0))) == record_model(Pendulum())
+    assert record_model(Cart((1.0, 1.0), (1.2, 1.2))) == record_model(Cart())
+
+
+def test_a_certificate_holds_for_fewer_parameters_and_smaller_errors(
+    certificate: dict[str, Any], tmp_path: Path
+) -> None:
+    """True claims, made by hand: the checker decides by the numbers, not by who wrote them."""
+    less = copy.deepcopy(certificate)
+    less["model"]["parameters"][0]["lower"] = (0.97).hex()
+    less["model"]["parameters"][1]["upper"] = (1.2).hex()
+    less["action_error"] = (0.5 * DELTA).hex()
+    code, text = _check(less, tmp_path)
+    assert code == 0, text
+    assert "mass in [0.97, 1.04], hill in [1.19, 1.2]" in text and "at most 0.001" in text
+
+
+def _times(text: str, factor: float) -> str:
+    return (float.fromhex(text) * factor).hex()
+
+
+def _wider(c: dict[str, Any]) -> None:
+    c["model"]["parameters"][0].update(lower=(0.5).hex(), upper=(1.5).hex())
+
+
+def _no_parameters(c: dict[str, Any]) -> None:
+    del c["model"]["parameters"]
+
+
+def _parameters_exchanged(c: dict[str, Any]) -> None:
+    for part, ends in zip(c["model"]["parameters"], ((1.2, 1.3), (1.6, 1.7)), strict=True):
+        part.update(lower=ends[0].hex(), upper=ends[1].hex())
+
+
+def _last(name: str, factor: float) -> Callable[[dict[str, Any]], None]:
+    def damage(c: dict[str, Any]) -> None:
+        c["final"][-1][name] = _times(c["final"][-1][name], factor)
+
+    return damage
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "wider parameters": _wider,
+    "other parameters": _parameters_exchanged,
+    "no parameters": _no_parameters,
+    "empty interval": lambda c: c["model"]["parameters"][0].update(lower=(1.04).hex(), upper=(0.96).hex()),
+    "nine parameters": lambda c: c["model"].update(parameters=c["model"]["parameters"] * 5),
+    "larger error": lambda c: c.update(action_error=_times(c["action_error"], 30.0)),
+    "negative error": lambda c: c.update(action_error=_times(c["action_error"], -1.0)),
+    "error without a final ball": lambda c: c.pop("final"),
+    "final ball without an error": lambda c: c.pop("action_error"),
+    "smaller final ball": _last("radius", 0.9),
+    "smaller final ball by a smaller push": lambda c: (_last("radius", 0.5)(c), _last("push", 0.5)(c))[0],
+    "smaller final ball by a smaller rate": lambda c: (_last("radius", 0.2)(c), _last("rate", 0.2)(c))[0],
+    "rate of 1": lambda c: c["final"][0].update(rate=(1.0).hex()),
+    "final ball larger than the core": _last("radius", 1e4),
+    "equilibrium of the nominal plant only": lambda c: c["equilibrium"].update(
+        zip(
+            ("lower", "upper"),
+            ([(v + s * 1e-9).hex() for v in np.mean(_ends(c), axis=0)] for s in (-1, 1)),
+            strict=True,
+        )
+    ),
+}
+
+
+def _ends(c: dict[str, Any]) -> list[Any]:
+    return [from_hex(c["equilibrium"][key]) for key in ("lower", "upper")]
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_false_claims_are_rejected(
+    certificate: dict[str, Any], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_cells, "MAX_COVER", 30_000)
+    monkeypatch.setattr(check_cells, "MAX_PARTS", 5_000)
+    damaged = copy.deepcopy(certificate)
+    DAMAGES[name](damaged)
+    assert damaged != certificate
+    code, text = _check(damaged, tmp_path)
+    assert code == 1, text
+    assert "check failed" not in text
+
+
+def test_each_parameter_has_its_own_equilibrium_in_the_box() -> None:
+    model = Pendulum(mass=(0.9, 1.1), max_torque=(1.9, 2.1), dt=(0.049, 0.051))
+    network = Network([Affine([[0.0, -9.0, -2.0]], [0.3])])
+    guess = newton(model, network, np.zeros(2))
+    assert guess is not None
+    proof = prove_equilibria(model, network, guess)
+    assert proof is not None
+    rests = [newton(plant, network, guess) for plant in model.extremes()]
+    assert all(x is not None and np.all((proof.x.lo < x) & (x < proof.x.hi)) for x in rests)
+    assert np.ptp([x[0] for x in rests if x is not None]) > 0.3 * np.max(proof.x.width)
+
+
+def test_intervals_that_are_none_are_refused() -> None:
+    for value in ((1.1, 0.9), (1.0,), (np.nan, 1.0), "mass"):
+        with pytest.raises((PlantError, TypeError, ValueError)):
+            Cart(value)
+    with pytest.raises(PlantError, match="no parameter 'color'"):
+        Pendulum().with_uncertain({"color": (0.0, 1.0)})
+    with pytest.raises(LoopError, match="error of an action"):
+        ClosedLoop(Cart(), POLICY, -1.0)
+    assert Pendulum(gravity=9.81).with_uncertain({"m": (0.9, 1.1)}).uncertain == {"mass": (0.9, 1.1)}
+    assert Pendulum(gravity=9.81).with_uncertain({"m": (0.9, 1.1)}).gravity == 9.81
+
+
+def test_the_program_of_an_uncertain_model_is_the_model_at_each_value() -> None:
+    rng = np.random.default_rng(3)
+    x, u, limit = rng.uniform(-2, 2, (2, 200)), rng.uniform(-2, 2, (1, 200)), rng.uniform(0.9, 1.1, 200)
+    step, observe = record_model(Cart(limit=(0.9, 1.1)))
+    values = np.stack(step([*x, *u, limit]))
+    expected = np.stack([Cart(limit=v).advance(z, w) for z, w, v in zip(x.T, u.T, limit, strict=True)], axis=1)
+    assert np.allclose(values, expected, rtol=0, atol=1e-15)
+    assert np.count_nonzero(np.abs(u) > limit) > 50 and np.array_equal(np.stack(observe([*x, limit])), x)

@@ -26,6 +26,9 @@ from lipctrl.theorems.rows import EVERYWHERE, ROWS, certificate_with_head, not_n
 
 Progress = Callable[[str], None]
 
+DEFAULT_SECONDS, ENOUGH = 10.0, 0.99
+"""For the nonlinear loop, unless more is asked for: at most so long, and until this share is certified."""
+
 
 def certify(
     policy: Any,
@@ -36,7 +39,7 @@ def certify(
     dt: float | None = None,
     solver: str = "barrier",
     time_limit: float = 60.0,
-    nonlinear: bool = False,
+    nonlinear: bool | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -56,11 +59,12 @@ def certify(
         For the Lipschitz bound; the closed-loop inequalities use "barrier".
     time_limit : float
         Seconds for the search as a whole, about.
-    nonlinear : bool
-        Also prove the region of attraction of the nonlinear loop by cells, within `time_limit` more seconds. Needs a
-        plant with exact equations (a Model, such as that of Pendulum-v1) and two states.
+    nonlinear : bool, optional
+        Also prove the region of attraction of the nonlinear loop by cells. It needs a plant with exact equations (a
+        Model, such as that of Pendulum-v1) of two states. By default this is done where it can be, for at most 10
+        seconds more and until 99 % of the domain are certified; True gives it all of `time_limit` once more.
     box : (low, high), optional
-        The domain of states for `nonlinear`, by default that of the model.
+        The domain of states for this, by default that of the model; then a row says whether all of it converges.
     progress : callable, optional
         Called with the name of each stage.
 
@@ -84,7 +88,8 @@ def certify(
     say("finding where the loop rests")
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
-    if nonlinear and not region_row.applies(model):
+    asked = nonlinear or box is not None
+    if asked and not region_row.applies(model):
         raise PlantError(
             f"No region of the nonlinear loop can be proved for {model.name}.",
             "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two states.",
@@ -102,16 +107,35 @@ def certify(
             else:
                 rows.append(theorem(loop, share * time_limit))
     data: dict[str, Any] = {}
-    if nonlinear:
-        say("region of attraction (cells)")
-        point = found.equilibrium
-        if isinstance(model, Model) and point is not None and point.in_goal is not False:
-            row, region = region_row.region_row(model, network, point.x, time_limit, say, box)
-            rows.append(row)
-            data = {} if region is None else {"cells": region_row.picture(region)}
+    if asked or nonlinear is None:
+        seconds = time_limit if nonlinear else min(time_limit, DEFAULT_SECONDS)
+        more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, box, say)
+        rows += more
     report = _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
     report.data.update(data)
     return report
+
+
+def _nonlinear(
+    found: Linearization,
+    network: Network,
+    seconds: float,
+    enough: float,
+    box: tuple[ArrayLike, ArrayLike] | None,
+    say: Progress,
+) -> tuple[list[TheoremResult], dict[str, Any]]:
+    """Rows about the nonlinear loop of an exact model, and the material for their picture."""
+    model, point = found.dynamics, found.equilibrium
+    if not (isinstance(model, Model) and model.dt != 0):
+        return [], {}
+    if point is None or point.in_goal is False:
+        row = region_row.goal_row(model, network)
+        return ([] if row is None else [row]), {}
+    if not region_row.applies(model):
+        return [], {}
+    say("region of attraction (cells)")
+    rows, region = region_row.region_rows(model, network, point.x, seconds, say, box, enough)
+    return rows, {} if region is None else {"cells": region_row.picture(region)}
 
 
 def _policy(policy: Any, plant: Any) -> tuple[Any, dict[str, Any], Any]:
@@ -172,8 +196,11 @@ def _report(
 ) -> Report:
     """Combine the rows: refuted first, then certified, else inconclusive."""
     plant = found.plant
-    refuted = [row for row in rows if row.verdict is Verdict.REFUTED]
-    certified = [row for row in rows if row.verdict is Verdict.CERTIFIED and row.trust is Trust.PROVED]
+    # that not the whole domain converges says nothing against a region that does
+    refuted = [row for row in rows if row.verdict is Verdict.REFUTED and row.scope != "domain"]
+    certified = [
+        row for row in rows if row.verdict is Verdict.CERTIFIED and row.trust is Trust.PROVED and row.scope != "domain"
+    ]
     chosen: TheoremResult | None = None
     data: dict[str, Any] = {"trajectories": found.resting.trajectories, "periods": found.dynamics.periods}
     if found.dynamics.goal is not None:

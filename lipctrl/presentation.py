@@ -62,6 +62,12 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 
+def bar(share: float, width: int = 24) -> str:
+    """A share of 1 as a bar of text, rounded down."""
+    full = int(min(max(share, 0.0), 1.0) * width)
+    return "\u2588" * full + "\u2591" * (width - full)
+
+
 @dataclass(frozen=True)
 class Facts:
     """Labels with their values."""

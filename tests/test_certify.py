@@ -28,7 +28,7 @@ def all_certificates_check(report, folder):
 @pytest.mark.parametrize("name", sorted(card.parent.name for card in POLICIES.glob("*/card.json")))
 def test_policies_get_the_verdict_of_their_card(name, tmp_path):
     expected = json.loads((POLICIES / name / "card.json").read_text())["expected"]
-    report = certify(POLICIES / name, time_limit=12)
+    report = certify(POLICIES / name, time_limit=12, nonlinear=False)
     if expected["verdict"] == "not-certified":
         assert report.verdict is not Verdict.CERTIFIED
     else:
@@ -52,7 +52,7 @@ def test_spring_damper_shows_the_point_of_lipsdp():
     ("algorithm", "theta"), [("ppo", -0.1441), ("a2c", 0.0168), ("sac", -0.1752), ("ars", -0.0095)]
 )
 def test_zoo_pendulum_agents_are_certified_where_they_rest(zoo, tmp_path, algorithm, theta):
-    report = certify(zoo / algorithm / "Pendulum-v1", "Pendulum-v1", time_limit=10)
+    report = certify(zoo / algorithm / "Pendulum-v1", "Pendulum-v1", time_limit=10, nonlinear=False)
     assert report.verdict is Verdict.CERTIFIED
     assert report.trust is Trust.PROVED and report.model == "linear"
     assert report.equilibrium["x"] == pytest.approx([theta, 0.0], abs=6e-5)
@@ -112,7 +112,7 @@ def test_what_is_no_policy_is_refused():
 def test_a_global_linear_claim_is_overridden_by_the_true_pendulum():
     """A linear policy of high gain: the linear model is globally stable, the true motor saturates at 2."""
     policy = Network([Affine([[0.0, -20.0, -4.0]])])
-    report = certify(policy, "Pendulum-v1", time_limit=5)
+    report = certify(policy, "Pendulum-v1", time_limit=5, nonlinear=False)
     assert any(row.verdict is Verdict.CERTIFIED and row.scope == "global" for row in report.theorems)
     assert report.verdict is Verdict.REFUTED
     assert report.model == "nonlinear"

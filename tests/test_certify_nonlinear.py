@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
 import lipctrl
+from lipctrl import load_policy
 from lipctrl.errors import PlantError
 from lipctrl.networks.network import Affine, Network
 from lipctrl.pipeline import certify
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.results import Trust, Verdict
+from lipctrl.theorems.region_row import DOMAIN, GOAL
 from lipctrl.tools.report import report_json
 
+pytestmark = pytest.mark.usefixtures("processor_time")
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
 
@@ -38,9 +42,66 @@ def test_most_of_the_cylinder_is_certified_for_the_nonlinear_loop(tmp_path):
     assert not lipctrl.check(write_certificate(forged, tmp_path / "forged.json")).accepted
 
 
-def test_a_policy_that_hangs_has_no_region():
-    report = certify(POLICIES / "pendulum-hanging", nonlinear=True, time_limit=3)
-    assert report.verdict is not Verdict.CERTIFIED
+def in_gymnasium(policy: Network, start: np.ndarray, steps: int) -> np.ndarray:
+    """States of Gymnasium's own environment from a start, under the policy."""
+    env = gymnasium.make("Pendulum-v1").unwrapped
+    env.reset(seed=0)
+    env.state = np.array(start)
+    states = [np.array(start)]
+    for _ in range(steps):
+        theta, speed = env.state
+        env.step(policy(np.array([np.cos(theta), np.sin(theta), speed])))
+        states.append(np.array(env.state))
+    return np.array(states)
+
+
+def test_a_policy_that_hangs_is_refuted_by_a_trajectory_that_replays_in_gymnasium():
+    report = certify(POLICIES / "pendulum-hanging", time_limit=3)
+    row = report.theorems[-1]
+    assert report.verdict is Verdict.REFUTED and report.trust is Trust.SAMPLED and report.model == "nonlinear"
+    assert row.name == GOAL and row.witness["kind"] == "rests elsewhere" and row.certificate is None
+    path = np.array(row.witness["trajectory"])
+    assert path[0] == pytest.approx([0.0, 0.0])
+    replayed = in_gymnasium(load_policy(POLICIES / "pendulum-hanging").network, path[0], len(path) - 1)
+    assert np.abs(replayed - path).max() < 1e-6
+    assert np.cos(replayed[-1, 0]) < -0.95
+
+
+def test_weak_gains_hold_the_pendulum_but_do_not_swing_it_up():
+    """u = -20 sin(theta) - 4 speed, saturated: certified nearby, refuted elsewhere, and the two never overlap."""
+    policy = Network([Affine([[0.0, -20.0, -4.0]])])
+    report = certify(policy, "Pendulum-v1", time_limit=5)
+    local, whole = report.theorems[-2:]
+    assert report.verdict is local.verdict is Verdict.CERTIFIED and report.scope == "local"
+    assert whole.name == DOMAIN and whole.verdict is Verdict.REFUTED and whole.scope == "domain"
+    path = np.array(whole.witness["trajectory"])
+    replayed = in_gymnasium(policy, path[0], 1000)
+    assert np.abs(replayed[:100] - path[:100]).max() < 1e-3
+    assert np.all(np.cos(replayed[500:, 0]) < 0.9)
+    assert 0.15 < local.region.share <= local.region.simulated_share + 0.02 < 0.4
+    shown = report.data["cells"]
+    cell = (shown["high"] - shown["low"]) / shown["certified"].shape
+    index = np.floor((shown["failing"] - shown["low"]) / cell).astype(int)
+    assert len(index) > 1000
+    assert not shown["certified"][tuple(index.T)].all(axis=0).any()
+
+
+def test_a_box_is_certified_as_a_whole_or_refuted_by_what_rests_in_it():
+    small = certify(POLICIES / "pendulum-sac", time_limit=8, box=([-0.1, -0.5], [0.15, 0.5])).theorems[-2:]
+    assert [row.verdict for row in small] == [Verdict.CERTIFIED] * 2
+    assert small[0].region.share == pytest.approx(1.0) and small[0].region.domain_volume == pytest.approx(0.25)
+    assert small[1].name == DOMAIN and small[1].trust is Trust.PROVED
+    saddle = certify(POLICIES / "pendulum-sac", time_limit=2, box=([0.3, -0.5], [0.5, 0.5])).theorems[-1]
+    assert saddle.verdict is Verdict.REFUTED and saddle.trust is Trust.PROVED
+    assert saddle.witness["orbit"][0] == pytest.approx([0.40939, 0.0], abs=1e-4)
+
+
+def test_the_nonlinear_loop_is_tried_by_default_and_can_be_switched_off():
+    report = certify(POLICIES / "pendulum-sac", time_limit=3)
+    assert report.verdict is Verdict.CERTIFIED and report.model == "nonlinear"
+    assert all(
+        row.model == "linear" for row in certify(POLICIES / "pendulum-sac", time_limit=2, nonlinear=False).theorems
+    )
 
 
 def test_a_linear_plant_has_no_exact_nonlinear_model():

@@ -24,6 +24,7 @@ from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
 from lipctrl.plants.goal import wrap
 from lipctrl.plants.model import Model
+from lipctrl.presentation import bar
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.core import Stage, final_ball, final_stages
@@ -67,7 +68,7 @@ class RegionOfAttraction:
     cells : CertifiedSet
         Grids, records (cells with rank and number of steps). The last grid is that of the whole domain.
     lower, upper : array, shape (n,)
-        The domain asked for, angles modulo 2 pi.
+        The domain asked for, angles between -pi and pi.
     volume, domain_volume, share : float
         Of the certified cells in the domain (the ellipsoids and finer windows between them not counted), rounded down.
     simulation : Simulation
@@ -99,6 +100,12 @@ class RegionOfAttraction:
     @property
     def share(self) -> float:
         return self.volume / self.domain_volume
+
+    @property
+    def everything(self) -> bool:
+        """Whether every state of the domain is certified."""
+        grid = self.cells.grids[-1]
+        return bool(grid.covers(grid.ranges(self.lower[None], self.upper[None]))[0])
 
     @property
     def n_cells(self) -> int:
@@ -137,7 +144,8 @@ def find_region(
     equilibrium : array_like, shape (n,)
         From Newton's method.
     lower, upper : array_like, shape (n,), optional
-        The domain, by default the model's box of states; an angle covers at least a full turn.
+        The domain whose share is wanted, by default the model's box of states, and -pi to pi of angles. The search
+        covers the model's box, too: trajectories may pass there.
     time_limit : float
         Seconds for the search.
     action_error : float
@@ -157,7 +165,7 @@ def find_region(
     began = time.perf_counter()
     deadline = began + _PROOF * time_limit
     say = progress or (lambda stage: None)
-    low, high, angles = _domain(model, lower, upper)
+    low, high, wide, angles = _domain(model, lower, upper)
     loop = ClosedLoop(model, network, action_error)
     guess = np.asarray(equilibrium, dtype=np.float64)
     found = prove_equilibria(model, network, guess)
@@ -175,21 +183,29 @@ def find_region(
     proved = CertifiedSet(loop, [core, *chain])
     history: list[tuple[float, float]] = []
 
-    def tell(share: float) -> None:
-        history.append((time.perf_counter() - began, share))
-        say(f"certifying cells: {100 * share:.2f} % of the domain")
+    def tell(share: float, done: bool) -> None:
+        if done:
+            history.append((time.perf_counter() - began, share))
+        say(f"certified {bar(share)} {100 * share:.2f} % of the domain")
 
     steps = _steps(core, loop)
-    _zoom(proved, max((core, *chain), key=lambda e: e.volume), low, high, deadline, steps)
+    _zoom(proved, max((core, *chain), key=lambda e: e.volume), *wide, deadline, steps)
     say("simulating")
-    simulation = simulate_domain(loop, core, low, high, angles)
-    domain = Grid.around(low, high, angles, _FIRST)
+    guide = simulation = simulate_domain(loop, core, *wide, angles)
+    if not np.array_equal(wide, (low, high)):
+        simulation = simulate_domain(loop, core, low, high, angles, per_axis=32)
+    domain = Grid.around(*wide, angles, _FIRST)
     place = proved.add_grid(domain)
-    fill(proved, place, steps, last_level, deadline, enough, arrival=simulation.arrival_near, progress=tell)
+
+    def share(grid: Grid) -> float:
+        part, whole = _volume(grid, low, high)
+        return part / whole
+
+    fill(proved, place, steps, last_level, deadline, enough, share, arrival=guide.arrival_near, progress=tell)
     say("finding all equilibria, and what does not converge")
     rest = _elsewhere(loop, domain, core, angles, time.perf_counter() + 0.5 + 0.1 * time_limit)
     simulation = simulation.extended(loop, core, angles, *domain.boxes(domain.unmarked()))
-    volume, whole = _volume(domain, low, high, angles)
+    volume, whole = _volume(domain, low, high)
     result = RegionOfAttraction(
         equilibrium=found.x,
         core=core,
@@ -217,7 +233,7 @@ def _elsewhere(
 ) -> RestStates:
     """All equilibria but x* (at the nominal parameters): in certified cells nothing else rests."""
     exact = ClosedLoop(next(loop.model.extremes()), loop.network)
-    found = find_rest_states(exact, *domain.unmarked_boxes(_FIRST + 1), angles, deadline)
+    found = find_rest_states(exact, *domain.unmarked_boxes(_FIRST), angles, deadline)
     periods = np.where(angles, 2 * np.pi, 0.0)
     away = [np.linalg.norm(core.T @ wrap(box.mid - core.center, periods)) > core.radius for box in found.proved]
     return replace(found, proved=tuple(box for box, other in zip(found.proved, away, strict=True) if other))
@@ -238,20 +254,33 @@ def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.b
         )
 
 
-def _domain(model: Model, lower: ArrayLike | None, upper: ArrayLike | None) -> tuple[Array, Array, NDArray[np.bool_]]:
+def _domain(
+    model: Model, lower: ArrayLike | None, upper: ArrayLike | None
+) -> tuple[Array, Array, tuple[Array, Array], NDArray[np.bool_]]:
+    """The domain asked for; the box of the cells, which holds it and the model's box of states; which are angles."""
     if model.dt == 0 or model.n_states != 2:
         raise LipctrlError(
             f"Regions by cells need a discrete-time model of two states, given {model.n_states} and dt = {model.dt}.",
             "Use the sector theorems on the linearised plant.",
         )
-    low = np.array(model.state_low if lower is None else lower, dtype=np.float64)
-    high = np.array(model.state_high if upper is None else upper, dtype=np.float64)
     # a period that is a full turn means 2 pi itself, not its double
     angles = np.abs(model.periods - TWO_PI[0]) < 1e-12
-    low, high = np.where(angles, -np.pi, low), np.where(angles, np.pi, high)
+    wide = np.where(angles, -np.pi, model.state_low), np.where(angles, np.pi, model.state_high)
+    low, high = (
+        np.array(given if given is not None else limit, dtype=np.float64)
+        for given, limit in ((lower, wide[0]), (upper, wide[1]))
+    )
     if not (low.shape == high.shape == (2,) and np.all(np.isfinite(low) & np.isfinite(high)) and np.all(low < high)):
-        raise LipctrlError(f"A domain needs two finite corners of two numbers, lower < upper, given {low} and {high}.")
-    return low, high, angles
+        raise LipctrlError(
+            f"A domain needs two finite corners of two numbers, lower < upper, given {low} and {high}.",
+            "Name it: --box LOW HIGH, in Python box=(low, high).",
+        )
+    if np.any(angles & ((low < -3.142) | (high > 3.142))):
+        raise LipctrlError(f"The domain reaches from {low} to {high}.", "Angles are counted from -pi to pi.")
+    low, high = np.where(angles, np.maximum(low, -np.pi), low), np.where(angles, np.minimum(high, np.pi), high)
+    bottom = np.where(np.isfinite(wide[0]), np.minimum(wide[0], low), low)
+    top = np.where(np.isfinite(wide[1]), np.maximum(wide[1], high), high)
+    return low, high, (bottom, top), angles
 
 
 def _zoom(
@@ -271,7 +300,7 @@ def _zoom(
             return
 
 
-def _volume(grid: Grid, low: Array, high: Array, angles: NDArray[np.bool_]) -> tuple[float, float]:
+def _volume(grid: Grid, low: Array, high: Array) -> tuple[float, float]:
     """Certified and whole volume of the domain, the first rounded down."""
     edges = [grid.low[i] + np.arange(grid.count + 1) * grid.cell[i] for i in range(grid.n)]
     lengths = [np.diff(np.clip(edge, a, b)) for edge, a, b in zip(edges, low, high, strict=True)]

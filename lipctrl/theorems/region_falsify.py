@@ -46,14 +46,24 @@ class Failure:
     @property
     def words(self) -> str:
         """Where the trajectory goes."""
-        start = ", ".join(f"{value:.6g}" for value in self.trajectory[0])
-        ends = {
-            REST: lambda: "rests at (" + ", ".join(f"{value:.6g}" for value in self.orbit[-1]) + ")",
-            CYCLE: lambda: f"runs into a cycle of {len(self.orbit)} steps",
-            ESCAPE: lambda: "leaves every bound",
-            OTHER: lambda: "keeps moving, within " + _box(self.orbit),
-        }
-        return f"the trajectory from ({start}) {ends[self.kind]()}"
+        return describe(self.trajectory, self.kind, self.orbit)
+
+
+def describe(path: Array, kind: str, orbit: Array) -> str:
+    """A trajectory and where it ends, in words."""
+    if kind == REST:
+        end = f"rests at ({_numbers(orbit[-1])})"
+    elif kind == CYCLE:
+        end = f"runs into a cycle of {len(orbit)} steps within {_box(orbit)}"
+    elif kind == ESCAPE:
+        end = "leaves every bound"
+    else:
+        end = f"keeps moving, within {_box(orbit)}"
+    return f"the trajectory from ({_numbers(path[0])}) {end}"
+
+
+def _numbers(x: Array) -> str:
+    return ", ".join(f"{0.0 if abs(value) < 1e-9 else value:.6g}" for value in x)
 
 
 @dataclass(frozen=True, eq=False)

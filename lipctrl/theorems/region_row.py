@@ -1,4 +1,10 @@
-"""The row of the report about the nonlinear loop, and its certificate."""
+"""The rows of the report about the nonlinear loop, and their certificate.
+
+region of attraction (cells)   every trajectory from a proved set converges to the equilibrium in the goal
+whole domain                   every trajectory from the domain does: asked where the user names a box, or where a
+                               simulated trajectory refutes it; says nothing against the first row
+goal                           where nothing rests in the goal: a trajectory from the target itself does not stay
+"""
 
 from __future__ import annotations
 
@@ -7,16 +13,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.networks.network import Network
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
+from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems.region import RegionOfAttraction, find_region
+from lipctrl.theorems.region_falsify import REST, describe, fates, trajectory
 
-NAME = "region of attraction (cells)"
+Array = NDArray[np.float64]
+
+NAME, DOMAIN, GOAL = "region of attraction (cells)", "whole domain", "goal"
 
 
 def applies(model: Any) -> bool:
@@ -24,14 +34,15 @@ def applies(model: Any) -> bool:
     return isinstance(model, Model) and model.dt != 0 and model.n_states == 2
 
 
-def region_row(
+def region_rows(
     model: Model,
     network: Network,
     equilibrium: ArrayLike,
     seconds: float,
     progress: Callable[[str], None] | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
-) -> tuple[TheoremResult, RegionOfAttraction | None]:
+    enough: float = 1.0,
+) -> tuple[list[TheoremResult], RegionOfAttraction | None]:
     """The nonlinear loop: from which states does every trajectory converge to the equilibrium?
 
     Parameters
@@ -46,36 +57,45 @@ def region_row(
     progress : callable, optional
     box : (low, high), optional
         The domain of states, by default that of the model.
+    enough : float
+        Share of the domain with which the search ends.
 
     Returns
     -------
-    row : TheoremResult
-        CERTIFIED only if the equilibrium is proved to lie in the goal set.
+    rows : list of TheoremResult
+        The first is CERTIFIED only if the equilibrium is proved to lie in the goal set.
     region : RegionOfAttraction or None
         For the picture: `region.contains(x)`, `region.core`, `region.ellipsoids`, `region.simulation`.
     """
     began = time.perf_counter()
     low, high = (None, None) if box is None else box
-    region = find_region(model, network, equilibrium, lower=low, upper=high, time_limit=seconds, progress=progress)
+    region = find_region(
+        model, network, equilibrium, lower=low, upper=high, time_limit=seconds, enough=enough, progress=progress
+    )
     took = time.perf_counter() - began
     if region is None:
         reason = "no neighbourhood of the equilibrium was found in which the nonlinear loop contracts."
-        return _row(Verdict.INCONCLUSIVE, Trust.SAMPLED, reason, None, None, took, None), None
+        return [_row(Verdict.INCONCLUSIVE, Trust.SAMPLED, reason, None, None, took, None)], None
+    wider = domain_row(region, asked=box is not None)
+    return [_local(model, region, took), *([] if wider is None else [wider])], region
+
+
+def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResult:
     units = " x ".join(model.state_names) or "states"
-    volume, shape = region.volume, "cells"
-    largest = max((region.core, *region.ellipsoids), key=lambda e: e.volume)
-    if largest.volume > volume:
-        volume, shape = largest.volume * (1.0 - 1e-9), "ellipsoid"
+    volume, largest = region.volume, None
+    if volume == 0.0:
+        largest = max((region.core, *region.ellipsoids), key=lambda e: e.volume)
+        volume = largest.volume * (1.0 - 1e-9)
     words = (
         f"every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) converges to the equilibrium"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
         + f": {100 * region.share:.2f} % of the domain {_box(region)}; of simulated starts "
-        f"{100 * region.simulation.share:.2f} % converge."
+        f"{100 * region.simulation.share:.2f} % converge.{_others(region)}"
     )
     if not in_goal(model.goal, region):
         reason = f"the loop does not rest in its goal set, though {words}"
-        return _row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, region, None, took, None), region
-    if shape == "ellipsoid":
+        return _row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, region, None, took, None)
+    if largest is not None:
         found = Region("ellipsoid", volume, units, largest.center, largest.P, 1.0)
     else:
         found = Region(
@@ -86,7 +106,66 @@ def region_row(
             share=region.share,
             simulated_share=region.simulation.share,
         )
-    return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(region)), region
+    return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(region))
+
+
+def _others(region: RegionOfAttraction) -> str:
+    """The other states of rest, in words."""
+    known = "all" if region.rest.complete else "those found"
+    if not region.others:
+        return " It rests nowhere else in the domain." if region.rest.complete else ""
+    return f" It also rests at {', '.join(_point(x) for x in region.others)} ({known}; not certified)."
+
+
+def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
+    """Does every state of the domain converge? None if nobody asked and nothing replayable says no.
+
+    A state of rest elsewhere is a proof of the contrary, but an unstable one is what every swing-up has; it counts if
+    the domain was asked for.
+    """
+    rest = [x for x in region.others if np.all((x >= region.lower) & (x <= region.upper))]
+    where = f"every state of {_box(region)}"
+    if region.everything:
+        words = f"{where} converges to the equilibrium."
+        return _wider(Verdict.CERTIFIED, Trust.PROVED, words, 1.0, None)
+    if region.failures:
+        failure = region.failures[0]
+        witness = {"kind": failure.kind, "trajectory": failure.trajectory.tolist(), "orbit": failure.orbit.tolist()}
+        words = f"not {where} converges: {failure.words}."
+        return _wider(Verdict.REFUTED, Trust.SAMPLED, words, region.share, witness)
+    if not asked:
+        return None
+    if rest:
+        words = f"not {where} converges: the loop also rests at {_point(rest[0])} (proved)."
+        witness = {"kind": REST, "trajectory": [rest[0].tolist()] * 2, "orbit": [rest[0].tolist()]}
+        return _wider(Verdict.REFUTED, Trust.PROVED, words, region.share, witness)
+    words = f"{100 * (1 - region.share):.2g} % of {_box(region)} are left, neither certified nor refuted."
+    return _wider(Verdict.INCONCLUSIVE, Trust.SAMPLED, words, region.share, None)
+
+
+def _wider(verdict: Verdict, trust: Trust, words: str, share: float, witness: dict[str, Any] | None) -> TheoremResult:
+    return TheoremResult(DOMAIN, verdict, trust, "nonlinear", "domain", words, share, witness=witness)
+
+
+def goal_row(model: Model, network: Network) -> TheoremResult | None:
+    """Where nothing rests in the goal: REFUTED if trajectories from the target and around it all leave.
+
+    Sampled; the witness is the trajectory from the target. None if there is no goal or one of them may stay.
+    """
+    goal = model.goal
+    if goal is None or not np.all(np.isfinite(model.state_low) & np.isfinite(model.state_high)):
+        return None
+    loop = ClosedLoop(model, network)
+    size = 1e-3 * (model.state_high - model.state_low)
+    around = np.random.default_rng(0).uniform(-1.0, 1.0, (20, model.n_states)) * size
+    starts = goal.target + np.vstack([np.zeros(model.n_states), around])
+    ends = fates(loop, model.periods > 0, starts)
+    if any(len(orbit) and all(goal.contains(x) for x in orbit) for _, orbit in ends):
+        return None
+    path = trajectory(loop, starts[0])
+    words = f"{describe(path, *ends[0])}; so do those around it: none stays in the goal ({goal.words})."
+    witness = {"kind": ends[0][0], "trajectory": path.tolist(), "orbit": ends[0][1].tolist()}
+    return TheoremResult(GOAL, Verdict.REFUTED, Trust.SAMPLED, "nonlinear", "local", words, witness=witness)
 
 
 def _row(
@@ -116,6 +195,10 @@ def _box(region: RegionOfAttraction) -> str:
     return " x ".join(f"[{a:.5g}, {b:.5g}]" for a, b in zip(region.lower, region.upper, strict=True))
 
 
+def _point(x: Array) -> str:
+    return "(" + ", ".join(f"{0.0 if abs(value) < 1e-9 else value:.4g}" for value in x) + ")"
+
+
 def in_goal(goal: Goal | None, region: RegionOfAttraction) -> bool:
     """Whether the enclosure of the equilibrium lies in the goal set, angles modulo their period (no goal: yes)."""
     if goal is None:
@@ -123,9 +206,18 @@ def in_goal(goal: Goal | None, region: RegionOfAttraction) -> bool:
     return goal.contains(region.equilibrium.lo) and goal.contains(region.equilibrium.hi)
 
 
-def picture(region: RegionOfAttraction, per_axis: int = 400) -> dict[str, Any]:
-    """The certified set on a grid of points of the domain, and the simulated starts that do not converge."""
+def picture(region: RegionOfAttraction, per_axis: int = 600) -> dict[str, Any]:
+    """What the picture shows of a domain of two states: sets, starts and trajectories as arrays."""
     low, high = region.lower, region.upper
     axes = [a + (np.arange(per_axis) + 0.5) / per_axis * (b - a) for a, b in zip(low, high, strict=True)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    return {"low": low, "high": high, "certified": region.contains(points), "failing": region.simulation.failing}
+    return {
+        "low": low,
+        "high": high,
+        "certified": region.contains(points),
+        "share": region.share,
+        "ellipsoids": [(e.center, e.P) for e in (region.core, *region.ellipsoids)],
+        "others": region.others,
+        "failing": region.simulation.failing,
+        "failures": [(failure.kind, failure.trajectory) for failure in region.failures],
+    }

@@ -165,12 +165,17 @@ def certify(
     solver: SolverChoice = Solver.barrier,
     time_limit: Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds for the search, about.")] = 60.0,
     nonlinear: Annotated[
-        bool,
-        typer.Option("--nonlinear", help="Also prove the region of the nonlinear loop (exact models, two states)."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--nonlinear/--no-nonlinear",
+            help="Region of the nonlinear loop (exact models, two states): with all the time, or not at all; "
+            "by default 10 s of it.",
+            show_default=False,
+        ),
+    ] = None,
     box: Annotated[
         tuple[str, str] | None,
-        typer.Option("--box", metavar="LOW HIGH", help="Domain of states for --nonlinear, such as -3.2,-8 3.2,8."),
+        typer.Option("--box", metavar="LOW HIGH", help="Domain of states for that region, such as -3,-8 3,8."),
     ] = None,
     vecnormalize: Statistics = None,
     no_normalize: Bare = False,

@@ -19,7 +19,7 @@ from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import newton, simulate
 from lipctrl.results import Trust, Verdict
 from lipctrl.theorems.region import RegionOfAttraction, find_region
-from lipctrl.theorems.region_row import applies, region_row
+from lipctrl.theorems.region_row import applies, region_rows
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 
@@ -165,16 +165,16 @@ def test_row_certifies_only_where_the_loop_is_wanted_to_rest() -> None:
     network = load_policy(POLICIES / "pendulum-sac").network
     guess = newton(Pendulum(), network, np.zeros(2))
     assert guess is not None
-    row, region = region_row(Pendulum(), network, guess, 3.0)
+    (row, *_), region = region_rows(Pendulum(), network, guess, 3.0)
     assert row.verdict is Verdict.CERTIFIED and row.trust is Trust.PROVED and row.model == "nonlinear"
     assert region is not None and row.region is not None and row.region.volume is not None
     assert row.region.volume >= region.volume and row.certificate is not None
     elsewhere = Pendulum().with_goal(Goal([1.0, 0.0], [0.3, np.inf], [2 * np.pi, 0.0]))
-    row, _ = region_row(elsewhere, network, guess, 0.5)
+    (row, *_), _ = region_rows(elsewhere, network, guess, 0.5)
     assert row.verdict is Verdict.INCONCLUSIVE and row.certificate is None and "goal" in row.reason
 
 
 def test_row_without_a_core_is_inconclusive() -> None:
-    row, region = region_row(Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), 1.0)
+    (row,), region = region_rows(Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), 1.0)
     assert row.verdict is Verdict.INCONCLUSIVE and row.trust is Trust.SAMPLED and region is None
     assert applies(Pendulum()) and not applies(object())

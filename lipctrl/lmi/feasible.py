@@ -82,8 +82,9 @@ def inside(inequality: MatrixInequality, values: Values, share: float) -> dict[s
     terms = [term for term in inequality.terms if isinstance(term, Multiplier)]
     terms.sort(key=lambda term: max(term.A.blocks, default=0), reverse=True)
     out = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
-    for k, term in enumerate(terms, 1):
-        out[term.variable] = np.asarray(values[term.variable]) * (1 + share) ** k
+    with np.errstate(over="ignore"):
+        for k, term in enumerate(terms, 1):
+            out[term.variable] = np.asarray(values[term.variable]) * (1 + share) ** k
     return out
 
 

@@ -33,8 +33,9 @@ from typing import Any, NoReturn
 VERSION = 1
 MAX_BYTES = 32 * 2**20
 MAX_DEPTH = 24
-MAX_WIDTH = 4096
-MAX_ORDER = 1000
+MAX_WIDTH = 2**17
+MAX_IDENTITY = 4096
+MAX_WORK = 10**9  # multiplications, about; an inequality of order 1000 never needs more
 MAX_SECONDS = 600.0
 
 
@@ -86,6 +87,8 @@ class Matrix:
 
     @staticmethod
     def eye(n: int) -> Matrix:
+        if n > MAX_IDENTITY:
+            _reject(f"an identity of order {n}; this checker stops at {MAX_IDENTITY}")
         return Matrix([[int(i == j) for j in range(n)] for i in range(n)], n)
 
     @staticmethod
@@ -189,40 +192,48 @@ class Symmetric:
                     self.add(i, j, a.T @ b)
 
     def lower(self) -> tuple[list[list[int]], int]:
-        """Rows of the lower triangle over one exponent."""
+        """Rows of the lower triangle over one exponent, each from its first entry that is not zero."""
         exponent = min((block.exponent for block in self.blocks.values()), default=0)
         rows: list[list[int]] = []
         for i, size in enumerate(self.sizes):
+            first = min((j for k, j in self.blocks if k == i), default=i)
             strip: list[list[int]] = [[] for _ in range(size)]
-            for j, width in enumerate(self.sizes[: i + 1]):
+            for j in range(first, i + 1):
                 block = self.blocks.get((i, j))
-                part = block.at(exponent) if block else [[0] * width for _ in range(size)]
+                part = block.at(exponent) if block else [[0] * self.sizes[j]] * size
                 for row, piece in zip(strip, part, strict=True):
                     row.extend(piece)
-            start = len(rows)
-            rows.extend(row[: start + k + 1] for k, row in enumerate(strip))
+            for k, row in enumerate(strip):
+                end = len(row) - size + k
+                rows.append(row[next((c for c in range(end) if row[c]), end) : end + 1])
         return rows, exponent
 
     def prove_positive(self, what: str) -> None:
-        if sum(self.sizes) > MAX_ORDER:
-            _reject(f"{what} has order {sum(self.sizes)}; this checker stops at {MAX_ORDER}")
-        if not positive_definite(*self.lower()):
+        lower, exponent = self.lower()
+        _limit(what, sum(self.sizes), sum(len(row) ** 2 for row in lower))
+        if not positive_definite(lower, exponent):
             _reject(f"{what} is not proved positive definite")
+
+
+def _limit(what: str, order: int, work: int) -> None:
+    if work > MAX_WORK:
+        _reject(f"{what} has order {order} and would take about {work:.1e} multiplications; this checker stops at 1e9")
 
 
 def positive_definite(lower: list[list[int]], exponent: int, radius: list[list[int]] | None = None) -> bool:
     """Prove that every symmetric X with |X - A| <= radius * 2**exponent is positive definite.
 
-    A is given by the rows of its lower triangle times 2**exponent; `radius` is a full matrix of integers.
-    The proof: with D a diagonal of powers of two, integers L and c > 0 are found for which the symmetric
-    E = D A D - c I - L L' is computed exactly and every absolute row sum of E (plus that of D radius D) is < c.
-    So D X D = L L' + (c I + E + ...), the bracket being strictly diagonally dominant. False means "not proved".
+    A is given by the rows of its lower triangle times 2**exponent, each from its first entry that is not zero to the
+    diagonal; `radius` is a full matrix of integers. The proof: with D a diagonal of powers of two, integers L and c > 0
+    are found for which the symmetric E = D A D - c I - L L' is computed exactly and every absolute row sum of E (plus
+    that of D radius D) is < c. So D X D = L L' + (c I + E + ...), the bracket being strictly diagonally dominant. Row i
+    of L starts where that of A does, and before that E is zero. False means "not proved".
     """
     shifts = []
-    for i, row in enumerate(lower):
-        if row[i] <= 0:
+    for row in lower:
+        if row[-1] <= 0:
             return False
-        shifts.append(-((row[i].bit_length() + exponent + 1) // 2))
+        shifts.append(-((row[-1].bit_length() + exponent + 1) // 2))
     return any(_factor(lower, exponent, shifts, bits, radius) for bits in (59, 119, 239))
 
 
@@ -246,12 +257,16 @@ def _factor(
         _tick()
         offset = exponent + shifts[i] + 2 * bits
         row: list[int] = []
-        for j, done in enumerate(factor):
-            q, r = divmod(_shift(lower[i][j], offset + shifts[j]) - sum(map(mul, row, done)), done[j])
+        first = i + 1 - len(lower[i])
+        for j, entry in enumerate(lower[i][:-1], first):
+            done = factor[j]
+            ahead = first - (j + 1 - len(done))  # columns that row j of L has before row i, or row i before row j
+            both = map(mul, row, done[ahead:]) if ahead > 0 else map(mul, row[-ahead:], done)
+            q, r = divmod(_shift(entry, offset + shifts[j]) - sum(both), done[-1])
             row.append(q)
             slack[i] += r
             slack[j] += r
-        pivot = _shift(lower[i][i], offset + shifts[i]) - c - sum(map(mul, row, row))
+        pivot = _shift(lower[i][-1], offset + shifts[i]) - c - sum(map(mul, row, row))
         if pivot <= 0:
             return False
         q = math.isqrt(pivot)
@@ -1204,47 +1219,90 @@ def read_multipliers(value: Any, network: Network) -> list[list[Fraction]]:
 # ------------------------------------------------------------------------------------------------------------- theorems
 
 
-def add_network(
-    inequality: Symmetric,
-    network: Network,
-    bounds: Sequence[LayerBounds],
-    multipliers: Sequence[Sequence[Fraction]],
-    base: Matrix,
-) -> dict[int, Matrix]:
-    """Add sum_i t_i (a_i b_i' + b_i a_i') and return the output rows z, the network's input being `base` on block 0.
+@dataclass(frozen=True)
+class Layer:
+    """The neurons of layer `block` whose slopes alpha < beta: inputs v over earlier blocks, multipliers t."""
+
+    block: int
+    inputs: dict[int, Matrix]
+    t: list[Fraction]
+    slopes: list[Range]
+
+    def times(self, weight: Callable[[Fraction, Fraction, Fraction], Fraction]) -> Matrix:
+        """The row of weight(t, alpha, beta)."""
+        return Matrix.exact([weight(t, *slope) for t, slope in zip(self.t, self.slopes, strict=True)])
+
+    def add_square(self, inequality: Symmetric, weights: Matrix) -> None:
+        """Add v' diag(weights) v."""
+        if not weights.is_zero():
+            inequality.add_gram(self.inputs, {j: v.scale_rows(weights) for j, v in self.inputs.items()})
+
+    def add(self, inequality: Symmetric) -> None:
+        """Add sum_i t_i (a_i b_i' + b_i a_i') with a = e - alpha v, b = e - beta v:
+
+        a b' + b a' = 2 e e' - (alpha + beta)(e v' + v e') + 2 alpha beta v v'.
+        """
+        inequality.add(self.block, self.block, Matrix.diagonal([2 * t for t in self.t]))
+        sums = self.times(lambda t, alpha, beta: t * (alpha + beta))
+        for j, v in self.inputs.items():
+            inequality.add(self.block, j, -v.scale_rows(sums))
+        self.add_square(inequality, self.times(lambda t, alpha, beta: 2 * t * alpha * beta))
+
+    def eliminate(self, inequality: Symmetric, z: dict[int, Matrix]) -> None:
+        """Add what this layer, the last one, and -z'z leave for the earlier blocks and the outputs y, put in its place.
+
+        M > 0 if and only if t > 0 and K > 0 (FORMAT.md). 1 / t is rounded up, which only makes K smaller.
+        """
+        if not all(t > 0 for t in self.t):
+            _reject(f"layer {self.block}: a multiplier is not positive")
+        own, half = z[self.block].T, Fraction(1, 2)
+        n = own.cols
+        inequality.sizes[self.block] = n
+        middle = own.scale_rows(self.times(lambda t, alpha, beta: half * (alpha + beta))).T
+        for j, v in self.inputs.items():
+            inequality.add(self.block, j, middle @ v)
+        for j, part in z.items():
+            if j != self.block:
+                inequality.add(self.block, j, part)
+        inverses = self.times(lambda t, alpha, beta: -half * _inverse_upper(t))
+        inequality.add(self.block, self.block, Matrix.eye(n) + own.T @ own.scale_rows(inverses))
+        self.add_square(inequality, self.times(lambda t, alpha, beta: -half * t * (beta - alpha) ** 2))
+
+
+def _inverse_upper(t: Fraction) -> Fraction:
+    """1 / t rounded up to a dyadic number, by less than 2**-78 of it."""
+    bits = max(t.numerator.bit_length() - t.denominator.bit_length() + 80, 0)
+    return Fraction(-(-(t.denominator << bits) // t.numerator), 1 << bits)
+
+
+def reduce_network(
+    network: Network, bounds: Sequence[LayerBounds], multipliers: Sequence[Sequence[Fraction]], base: Matrix
+) -> tuple[list[Layer], dict[int, Matrix]]:
+    """The layers with nonlinear neurons, and the output rows z, the network's input being `base` on block 0.
 
     Block k holds the neurons of layer k whose slopes alpha < beta; the others are exactly alpha times their input.
-    With a = e - alpha v, b = e - beta v:  a b' + b a' = 2 e e' - (alpha + beta)(e v' + v e') + 2 alpha beta v v'.
     """
     signals = {0: network.weights[0] @ base}
+    layers = []
     for k, layer in enumerate(bounds, 1):
         curved = [i for i, (alpha, beta) in enumerate(layer.slopes) if alpha != beta]
         straight = [i for i, (alpha, beta) in enumerate(layer.slopes) if alpha == beta != 0]
-        t = [multipliers[k - 1][i] for i in curved]
-        sums = [t_i * sum(layer.slopes[i]) for t_i, i in zip(t, curved, strict=True)]
-        products = [2 * t_i * layer.slopes[i][0] * layer.slopes[i][1] for t_i, i in zip(t, curved, strict=True)]
-        inputs = {j: rows.take_rows(curved) for j, rows in signals.items()}
-        inequality.add(k, k, Matrix.diagonal([2 * t_i for t_i in t]))
-        for j, rows in inputs.items():
-            inequality.add(k, j, -rows.scale_rows(Matrix.exact(sums)))
-        if any(products):
-            inequality.add_gram(inputs, {j: rows.scale_rows(Matrix.exact(products)) for j, rows in inputs.items()})
         weight = network.weights[k]
-        following = {k: weight.take_columns(curved)} if curved else {}
+        following = {}
+        if curved:
+            inputs = {j: rows.take_rows(curved) for j, rows in signals.items()}
+            layers.append(Layer(k, inputs, [multipliers[k - 1][i] for i in curved], [layer.slopes[i] for i in curved]))
+            following[k] = weight.take_columns(curved)
         if straight:
             slopes = Matrix.exact([layer.slopes[i][0] for i in straight])
             for j, rows in signals.items():
                 following[j] = weight.take_columns(straight) @ rows.take_rows(straight).scale_rows(slopes)
         signals = following
-    return signals
+    return layers, signals
 
 
 def _sizes(first: int, bounds: Sequence[LayerBounds]) -> list[int]:
     return [first] + [sum(alpha != beta for alpha, beta in layer.slopes) for layer in bounds]
-
-
-def _minus_gram(inequality: Symmetric, rows: dict[int, Matrix]) -> None:
-    inequality.add_gram(rows, {j: -block for j, block in rows.items()})
 
 
 LIPSCHITZ = ("input_set", "bounds", "multipliers", "rho", "shift", "output_weight", "input_weight", "upper")
@@ -1288,21 +1346,36 @@ def prove_lipschitz(fields: dict[str, Any], network: Network) -> tuple[float, Sc
     if Fraction(upper) ** 2 < rho:
         _reject("upper is below the square root of rho")
     inequality = Symmetric(_sizes(network.n_in, bounds))
-    _check_order(inequality)
+    _check_chain(inequality.sizes, network.n_out)
     prove_bounds(network, bounds, region.form() if region else None)
-    rows = add_network(inequality, network, bounds, multipliers, Matrix.eye(network.n_in))
+    layers, rows = reduce_network(network, bounds, multipliers, Matrix.eye(network.n_in))
     if scaling.shift is not None:
         rows[0] = rows[0] - scaling.shift if 0 in rows else -scaling.shift
-    inequality.add(0, 0, Matrix.diagonal([rho * w * w for w in scaling.input_weight]))
     output_weight = Matrix.exact(scaling.output_weight)
-    _minus_gram(inequality, {j: block.scale_rows(output_weight) for j, block in rows.items()})
+    z = {j: block.scale_rows(output_weight) for j, block in rows.items()}
+    inequality.add(0, 0, Matrix.diagonal([rho * w * w for w in scaling.input_weight]))
+    for layer in layers[:-1]:
+        layer.add(inequality)
+    if layers and layers[-1].block in z and network.n_out < len(layers[-1].t):
+        layers[-1].eliminate(inequality, z)
+    else:
+        for layer in layers[-1:]:
+            layer.add(inequality)
+        inequality.add_gram(z, {j: -block for j, block in z.items()})
     inequality.prove_positive("the Lipschitz inequality")
     return upper, scaling, region
 
 
-def _check_order(inequality: Symmetric) -> None:
-    if sum(inequality.sizes) > MAX_ORDER:
-        _reject(f"the matrix inequality has order {sum(inequality.sizes)}; this checker stops at {MAX_ORDER}")
+def _check_chain(sizes: Sequence[int], n_out: int | None = None) -> None:
+    """Refuse a chain of layers that would take too long; with `n_out` the last of them may be eliminated."""
+    chain = [size for size in sizes if size]
+    before = [0, *chain]
+    work = 0
+    if n_out is not None and len(chain) > 1 and n_out < chain[-1]:
+        work = chain[-1] * (chain[-2] + n_out) ** 2
+        chain[-1] = n_out
+    work += sum(n * (n + m) ** 2 for m, n in zip(before, chain, strict=False))
+    _limit("the matrix inequality", sum(sizes), work)
 
 
 def prove_positive(matrix: Matrix, what: str) -> None:
@@ -1394,7 +1467,7 @@ def prove_lyapunov(fields: dict[str, Any], network: Network, plant: Plant) -> tu
     multipliers = read_multipliers(fields["multipliers"], network)
     level = None if fields["level"] is None else _positive(fields["level"], "level")
     inequality = Symmetric(_sizes(n, bounds))
-    _check_order(inequality)
+    _check_chain(inequality.sizes)
     prove_positive(P, "P")
     center = _fractions(plant.y0)
     point = Form.of(center, Matrix([[] for _ in center], 0), [ZERO] * len(center))
@@ -1406,7 +1479,9 @@ def prove_lyapunov(fields: dict[str, Any], network: Network, plant: Plant) -> tu
         prove_positive(G.T @ P @ G - Matrix.diagonal([Fraction(level)] * n), "the inclusion of the region")
         form = Form.of(center, plant.C @ G, [ZERO] * len(center))
     prove_bounds(network, bounds, form, point)
-    rows = add_network(inequality, network, bounds, multipliers, plant.C)
+    layers, rows = reduce_network(network, bounds, multipliers, plant.C)
+    for layer in layers:
+        layer.add(inequality)
     following = {j: plant.B @ block for j, block in rows.items()}
     following[0] = following[0] + plant.A if 0 in following else plant.A
     if plant.dt:

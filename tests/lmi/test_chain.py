@@ -300,6 +300,23 @@ def test_random_networks_badly_scaled_ones_included_all_reach_the_gap(single, mo
     assert max(iterations) <= 30
 
 
+def test_inputs_of_any_scale_behind_a_clip_layer_are_solved():
+    """Normalisers divide by deviations down to 1e-4: what little enters has multipliers without bound."""
+    rng = np.random.default_rng(0)
+    scale = np.where(np.arange(40) % 2, 1e4, 1.0) * np.exp(rng.standard_normal(40))
+    W = [
+        np.diag(scale),
+        rng.standard_normal((12, 40)) / 6,
+        rng.standard_normal((8, 12)) / 3,
+        rng.standard_normal((2, 8)),
+    ]
+    lmi = stated(of_weights(*W))
+    solution = chain.solve(lmi, gap=1e-6)
+    check_feasible(lmi, solution)
+    assert solution.status == "optimal"
+    assert solution.iterations <= 30
+
+
 def test_what_single_precision_leaves_behind_is_never_taken_as_it_is(monkeypatch):
     """Whatever point it ends at, the iterate in double precision is feasible and reaches the optimum."""
     lmi = stated(random_network((3, 12, 12, 2)))

@@ -2,11 +2,12 @@
 
 1. Neurons that nothing leaves and neurons that nothing enters are removed (one multiplier per neuron only).
 2. More inputs than neurons of layer 1: W_1 = R'Q' with orthonormal Q, and R' takes the place of W_1.
-3. Start, backwards from Q = G and in logarithms, so that no depth overflows: with lambda_max(Q) scaled to 1,
+3. Start, backwards from Q = G and in logarithms, so that no depth overflows: with d_i = |what leaves i| / |what enters|
+   (one in LipSDP-Layer), d = diag(d_i), and Q scaled so that lambda_max(d^-1/2 Q d^-1/2) = 1,
 
-       t_i = 1 + s_i, s_i ~ |c_i|        Q <- W' (c T (T - Q)^-1 T c - (c^2 - 1) T) W <= max (1 + |c_i|)^2 W'W
+       t_i = d_i (1 + s_i), s_i ~ |c_i|        Q <- W' (c T (T - Q)^-1 T c - (c^2 - 1) T) W
 
-   and in the end rho > lambda_max(Q). For slopes [0, beta] this is the product of the spectral norms, tightened.
+   and in the end rho > lambda_max(Q). For slopes [0, beta] and d = 1 this is the product of norms, tightened.
 4. The congruence that makes t = 1 and rho = 1 of that start: w_i <- w_i sqrt(t_i).
 """
 
@@ -25,7 +26,9 @@ Index = NDArray[np.intp]
 
 #: The start exceeds what is needed by 1 + INFLATION/max(depth, 4) per layer: inside the cone, yet without compounding.
 #: Near the boundary (1.01) networks with a clip layer or local slopes take twice the iterations.
-INFLATION = 2.0
+INFLATION = 1.0
+#: least share of the largest norm with which a norm counts in a ratio
+LEAST_SHARE = 1e-9
 #: multipliers, in units of the start, of neurons that nothing leaves and of neurons that nothing enters
 NOTHING_LEAVES, NOTHING_ENTERS = 1e-16, 1e16
 #: what rho gives for them
@@ -145,9 +148,10 @@ def _start(chain: Chain) -> tuple[tuple[Array, ...], float]:
     inflation = 1 + INFLATION / max(chain.depth, 4)
     log_t: list[Array] = []
     for W, c in zip(reversed(chain.W), reversed(chain.c), strict=True):
-        largest = float(np.linalg.eigvalsh(Q)[-1])
+        weight = np.ones(len(W)) if chain.shared else _balance(Q, W)
+        largest = float(np.linalg.eigvalsh(Q / np.sqrt(weight[:, None] * weight))[-1])
         total += float(np.log(largest))
-        t = 1 + inflation * _slack(W, c, chain.shared)
+        t = weight * (1 + inflation * _slack(W, c, chain.shared))
         log_t.append(total + np.log(t))
         Q = eliminate(Q / largest, W, c, t)
     return tuple(log_t[::-1]), total + float(np.log(inflation * np.linalg.eigvalsh(Q)[-1]))
@@ -158,6 +162,17 @@ def eliminate(Q: Array, W: Array, c: Array, t: Array) -> Array:
     half = (c * t)[:, None] * W
     out = half.T @ cho_solve(cho_factor(np.diag(t) - Q), half) - W.T @ (((c**2 - 1) * t)[:, None] * W)
     return np.asarray((out + out.T) / 2)
+
+
+def _balance(Q: Array, W: Array) -> Array:
+    """Weights d_i of the multipliers of a layer, |what leaves neuron i| / |what enters it|.
+
+    t_i adds t_i |w_i|^2 to the layer before and q_ii^2 / t_i to this one; for one hidden layer their balance is
+    the optimal t (arithmetic and geometric mean).
+    """
+    leaves, enters = np.sqrt(np.maximum(np.diagonal(Q), 0.0)), np.sqrt(np.square(W).sum(axis=1))
+    ratio = np.maximum(leaves, LEAST_SHARE * leaves.max()) / np.maximum(enters, LEAST_SHARE * enters.max())
+    return np.asarray(ratio / ratio.mean())
 
 
 def _slack(W: Array, c: Array, shared: bool) -> Array:

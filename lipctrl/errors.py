@@ -55,6 +55,10 @@ class SolverError(LipctrlError):
     """An optimiser is not installed, has no licence, or returned nothing usable."""
 
 
+class SolverFailure(SolverError):
+    """An optimiser that is there broke down, or returned numbers of another shape than asked."""
+
+
 class MemoryLimitError(SolverError):
     """More memory would be needed than is allowed; nothing was allocated."""
 

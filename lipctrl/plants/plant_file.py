@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lipctrl.errors import PlantError
+from lipctrl.plants.mat_file import MAX_BYTES, read_mat
 from lipctrl.plants.plant import DT_ADVICE, Plant
 
 
@@ -31,6 +32,10 @@ def plant_from_file(path: str | Path) -> Plant:
         )
     if not path.is_file():
         raise PlantError(f"There is no file {path}.", "Check the path.")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise PlantError(
+            f"{path.name} has {size} bytes, more than {MAX_BYTES}.", "A plant file holds A, B, C, D and dt."
+        )
     try:
         content = PLANT_FILES[path.suffix.lower()](path)
     except PlantError:
@@ -70,9 +75,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_mat(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    return _from_arrays(loadmat(path))
+    return _from_arrays(read_mat(path.read_bytes()))
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
@@ -81,6 +84,11 @@ def _read_npz(path: Path) -> dict[str, Any]:
             f"{path.name} could not be read: it is no .npz archive.",
             "Write it with numpy.savez(path, A=A, B=B, C=C, dt=dt).",
         )
+    with zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+            raise PlantError(
+                f"{path.name} unpacks to more than {MAX_BYTES} bytes.", "It should hold A, B, C, D and dt."
+            )
     with np.load(path, allow_pickle=False) as archive:
         return _from_arrays({key: archive[key] for key in archive.files})
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.errors import SolverFailure
 from lipctrl.lmi.feasible import inside
 from lipctrl.lmi.lmi import LMI, Values
+from lipctrl.lmi.solvers import Solution, solve
 from lipctrl.proofs.verify import Pending, Remainder, prove_but
 
 Array = NDArray[np.float64]
@@ -19,6 +22,17 @@ SLACKS = (0.0, 1e-10, 1e-8)
 LITTLE = 1e-8
 #: shares of the closed-form feasible point that are mixed into the suggestion, tried after these
 SHARES = (1e-9, 1e-6, 1e-3, 0.1, 1.0)
+
+
+def suggest(lmi: LMI, solver: str = "barrier", **options: Any) -> Solution:
+    """What the solver says or, where it breaks down, the closed-form start of `lmi`, with the reason in its note."""
+    try:
+        return solve(lmi, solver, **options)
+    except SolverFailure as error:
+        if lmi.start is None:
+            raise
+        note = f"closed form instead of {solver}: {error.message}"
+        return Solution(lmi.start, np.nan, -np.inf, "feasible", 0, "none", note=note)
 
 
 def prove_least(lmi: LMI, values: Values, scalar: str) -> dict[str, Array] | None:

@@ -35,11 +35,10 @@ from lipctrl.lmi.lmi import (
     gram,
     selector,
 )
-from lipctrl.lmi.solvers import solve
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import hex_array, plant_block
 from lipctrl.results import Bound, Trust
-from lipctrl.theorems.conclusion import prove_least
+from lipctrl.theorems.conclusion import prove_least, suggest
 from lipctrl.theorems.rounding import root_upper
 
 
@@ -147,7 +146,7 @@ def prove(statement: Statement, solver: str = "barrier", gap: float = 1e-8) -> t
     """Proved values and the dual value of gamma^2, or None when stability was not proved."""
     if statement.lmi.start is None:
         return None
-    solution = solve(statement.lmi, solver, gap=gap)
+    solution = suggest(statement.lmi, solver, gap=gap)
     proved = conclude(statement, solution.values)
     return None if proved is None else (proved, solution.lower)
 
@@ -172,7 +171,7 @@ def hinf_norm(plant: Plant, solver: str = "barrier") -> Bound | None:
         return None
     values, dual = outcome
     upper = root_upper(float(values["gamma_sq"][0]))
-    lower = float(np.sqrt(max(dual, 0.0)))
+    lower = float(np.sqrt(dual)) if 0.0 <= dual <= upper**2 else 0.0  # beyond the proved bound it is no dual value
     return Bound(
         upper=upper,
         lower=lower,

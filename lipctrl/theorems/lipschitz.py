@@ -24,14 +24,14 @@ from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.feasible import feasible_multipliers
 from lipctrl.lmi.lmi import LMI, Array, Factor, MatrixInequality, Scaled, Values, Variable, gram, selector
 from lipctrl.lmi.multipliers import Signals, network_signals, per_neuron
-from lipctrl.lmi.solvers import check_limits, solve
+from lipctrl.lmi.solvers import check_limits
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.networks.enclosure import InputSet, LayerBounds, layer_bounds
 from lipctrl.networks.network import Network
 from lipctrl.proofs.certificate import bounds_block, hex_array, input_set_block, network_block
 from lipctrl.results import Bound, Trust
 from lipctrl.theorems.attained import attained_slope
-from lipctrl.theorems.conclusion import prove_least
+from lipctrl.theorems.conclusion import prove_least, suggest
 from lipctrl.theorems.rounding import root_upper
 from lipctrl.theorems.spectral import product_bound
 
@@ -207,7 +207,7 @@ def lipschitz(
     statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
     previous = warm.solution if warm is not None and isinstance(warm.solution, Solution) else None
     try:
-        solution = solve(
+        solution = suggest(
             statement.lmi, solver, gap=gap, time_limit=time_limit, memory_limit=memory_limit, warm=previous
         )
     except MemoryLimitError as error:
@@ -217,11 +217,12 @@ def lipschitz(
         note = f"no numbers of {solver} could be proved"
         return replace(simple, note=note, seconds=time.perf_counter() - began)
     upper = root_upper(float(proved["rho"][0]))
-    sdp_lower = float(np.sqrt(max(solution.lower, 0.0)))
-    if solution.status != "optimal" and product < upper:
+    dual = solution.lower if 0.0 <= solution.lower <= upper**2 else 0.0  # beyond the proved bound it is no dual value
+    sdp_lower = float(np.sqrt(dual))
+    if product < upper and (solution.status != "optimal" or product < 0.999 * upper):
         note = f"{solver} stopped at {upper:.6g}: the product of norms is less"
         return replace(simple, sdp_lower=sdp_lower, note=note, seconds=time.perf_counter() - began)
-    used = "anytime" if solution.solver == "anytime" else solver
+    used = solution.solver if solution.solver in ("anytime", "none") else solver
     start = solution.start if warm is not None and solution.start != "warm" else ""
     certificate = {"theorem": "lipschitz", "network": network_block(network), **claim(statement, proved)}
     certificate["information"] = {"attained_by": [pair.x.tolist(), pair.y.tolist()], "solver": used}

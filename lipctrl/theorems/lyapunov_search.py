@@ -17,6 +17,7 @@ from lipctrl.lmi.feasible import balanced_multipliers
 from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, Values, selector
 from lipctrl.lmi.solvers import barrier
 from lipctrl.lmi.solvers.feasibility import feasible_point
+from lipctrl.lmi.solvers.solution import attempt
 from lipctrl.plants.loop import Loop
 from lipctrl.proofs.verify import holds
 from lipctrl.theorems.hinf import lyapunov_matrix
@@ -140,7 +141,7 @@ def _optimise(found: Found, generators: Array) -> Found:
     for turn in range(2):
         weight = generators @ generators.T if turn == 0 else np.asarray(np.linalg.inv(values["P"]), dtype=np.float64)
         lmi = replace(statement.lmi, objective={"P": weight}, start=values)
-        larger = barrier.solve(lmi, gap=1e-3, max_iterations=40).values
+        larger = attempt(barrier.solve, lmi, gap=1e-3, max_iterations=40).values
         if ellipsoid_volume(larger["P"]) > ellipsoid_volume(values["P"]) and holds(statement.lmi, larger):
             values = dict(larger)
     return statement, values

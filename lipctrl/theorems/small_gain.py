@@ -19,13 +19,13 @@ import numpy as np
 from lipctrl.errors import SolverError
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Array, Congruence, Factor, MatrixInequality, Scaled, Variable, gram, selector
-from lipctrl.lmi.solvers import solve
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import hex_array
 from lipctrl.proofs.verify import holds
 from lipctrl.theorems import hinf, lipschitz
+from lipctrl.theorems.conclusion import suggest
 from lipctrl.theorems.rounding import product_at_most_one, root_upper
 
 
@@ -56,7 +56,7 @@ def prove_global(loop: Loop, solver: str = "barrier") -> SmallGain | None:
     if plant_part is None:
         return None
     policy = lipschitz.state(loop.network)
-    values = lipschitz.conclude(policy, solve(policy.lmi, solver).values)
+    values = lipschitz.conclude(policy, suggest(policy.lmi, solver).values)
     return None if values is None else _combine(plant_part, (policy, values), None)
 
 
@@ -95,7 +95,7 @@ def _largest_box(
     for _ in range(16):
         inputs = InputSet.from_box(loop.plant.y0, r * shape)
         policy = lipschitz.state(loop.network, inputs, shift=loop.K, input_weight=weight_y)
-        values = lipschitz.conclude(policy, solve(policy.lmi, gap=1e-3).values)
+        values = lipschitz.conclude(policy, suggest(policy.lmi, gap=1e-3).values)
         found = None if values is None else _combine(plant_part, (policy, values), r * shape)
         if found is not None and found.succeeds:
             good = (r, found)

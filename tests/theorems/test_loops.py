@@ -203,6 +203,6 @@ def test_a_search_that_breaks_down_is_a_row_with_its_reason(monkeypatch):
     row = ROWS["Lyapunov (global)"][0](unstable_saturated_loop(), 1.0)
     assert row.verdict is Verdict.INCONCLUSIVE
     assert "not strictly feasible" in row.reason
-    monkeypatch.setattr("lipctrl.theorems.hinf.solve", breaks)
+    monkeypatch.setattr("lipctrl.theorems.conclusion.solve", breaks)
     row = ROWS["small gain (global)"][0](at_rest([[0.5]], [[1]], [[1]], linear_feedback([[0.4]]), 0.1), 1.0)
     assert "not proved stable" in row.reason

@@ -8,7 +8,9 @@ import numpy as np
 
 from lipctrl.errors import LipctrlError, MemoryLimitError, SolverError
 from lipctrl.lmi.lmi import LMI
-from lipctrl.lmi.solvers.solution import Solution
+from lipctrl.lmi.solvers.solution import Solution, attempt
+
+__all__ = ["SOLVERS", "Solution", "check_limits", "solve"]
 
 SOLVERS = ("barrier", "anytime", "clarabel", "scs", "mosek")
 
@@ -49,9 +51,15 @@ def solve(
     MemoryLimitError
         If no method does with `memory_limit`.
     SolverError
-        For an unknown or unavailable solver, or one that returns nothing usable.
+        For an unknown or unavailable solver; SolverFailure for one that breaks down or returns nothing usable.
     """
     check_limits(gap, time_limit, memory_limit)
+    return attempt(_solved, lmi, solver, gap, time_limit, memory_limit, warm)
+
+
+def _solved(
+    lmi: LMI, solver: str, gap: float, time_limit: float | None, memory_limit: float | None, warm: Solution | None
+) -> Solution:
     if solver == "barrier":
         return _interior_point(lmi, gap, time_limit, np.inf if memory_limit is None else memory_limit, warm)
     if solver == "anytime":

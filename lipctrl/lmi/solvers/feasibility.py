@@ -16,6 +16,7 @@ from lipctrl.errors import SolverError
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Array, Scaled, Values, Variable
 from lipctrl.lmi.solvers import barrier
+from lipctrl.lmi.solvers.solution import attempt
 
 SLACK = "phase-one slack"
 
@@ -40,7 +41,7 @@ def feasible_point(lmi: LMI, guess: Values, *, max_iterations: int = 60) -> dict
         return float(values[SLACK][0]) < 0 or lower > 0
 
     try:
-        solution = barrier.solve(phase_one, gap=1e-6, max_iterations=max_iterations, start=start, stop=decided)
+        solution = attempt(barrier.solve, phase_one, gap=1e-6, max_iterations=max_iterations, start=start, stop=decided)
     except SolverError:
         return None
     values = dict(solution.values)

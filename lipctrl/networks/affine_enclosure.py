@@ -147,6 +147,17 @@ class AffineEnclosure:
                     form, _ = _through(layer.activation, form)
         return ranges
 
+    def ranges(self, y: AffineForm) -> list[Interval]:
+        """Ranges, shape (N, n), behind each layer."""
+        found, form = [], y
+        with np.errstate(all="ignore"):
+            for layer in self.network.layers:
+                form = (
+                    self._affine(layer, form)[0] if isinstance(layer, Affine) else _through(layer.activation, form)[0]
+                )
+                found.append(form.range())
+        return found
+
     def jacobian(self, y: AffineForm, middle: Array, radius: Array) -> tuple[Array, Array]:
         """Bounds of the derivatives of pi(h(z)) by z, from those of h, over each cell (Clarke's, at kinks).
 

@@ -48,6 +48,7 @@ MAX_BYTES, MAX_WIDTH, MAX_GRID, MAX_CELLS, MAX_STEPS = 32 * 2**20, 4096, 2**26, 
 MAX_DEPTH, CHUNK, NARROW, UNMARKED = 8, 2048, 4, 2**31 - 1
 MAX_COVER, MAX_PARTS, MAX_SECONDS = 1_000_000, 500_000, 600.0
 MAX_PARAMETER_PARTS, HALVINGS = 1024, 4
+U32, SMALL32, LARGEST32 = 2.0**-24, 2.0**-126, 2.0**126
 
 
 class Unreadable(Exception):
@@ -432,6 +433,27 @@ class Layer:
             return _clip_line(lo, hi, self.parameters["low"], self.parameters["high"])
         return np.ones_like(lo), np.zeros_like(lo), np.zeros_like(lo)
 
+    def wrong(self, lo: Array, hi: Array, error: Array) -> Array:
+        """At least |float32 output - phi(x)| for x in [lo, hi], if the float32 input is off by at most `error`."""
+        size = _up(np.maximum(np.abs(lo), np.abs(hi)) + error)
+        if self.kind == "affine":
+            count = np.count_nonzero(self.W, axis=1)
+            gamma = np.where(count > 1, (count + 3) * U32 / (1 - (count + 3) * U32), 9 * U32) * (1 + 2.0**-40)
+            heard = np.where(count > 1, size @ self.size_W, np.maximum(size, 1.0) @ self.size_W) + np.abs(self.b)
+            result = _up(_up(error @ self.size_W) + _up(gamma * _up(heard)) + (2 * count + 9) * SMALL32)
+            result = np.where(_up(heard) < LARGEST32, result, np.inf)
+            size = np.max(size, axis=-1, keepdims=True)
+        else:
+            least, most = self.slopes(lo - _up(error), hi + _up(error))
+            result = _up(np.maximum(np.abs(least), np.abs(most)) * error)
+            if self.kind in ("tanh", "sigmoid"):
+                result = _up(result + 2.0**-22)
+            elif self.kind == "leaky_relu":
+                result = _up(result + 3 * U32 * np.abs(self.parameters["negative_slope"]) * size + SMALL32)
+            elif self.kind == "hardtanh":
+                result = _up(result + np.maximum(*(_moved(self.parameters[side]) for side in ("low", "high"))))
+        return _finite_or_inf(np.where(size < LARGEST32, result, np.inf))
+
     def slopes(self, lo: Array, hi: Array) -> tuple[Array, Array]:
         """Bounds of the derivatives (Clarke's) on [lo, hi]."""
         if self.kind in ("tanh", "sigmoid"):
@@ -450,6 +472,10 @@ class Layer:
         return np.ones_like(lo), np.ones_like(lo)
 
 
+def _finite_or_inf(error: Array) -> Array:
+    return np.where(np.isnan(error), np.inf, error)
+
+
 KINDS: dict[str, tuple[str, ...]] = {
     "identity": (),
     "relu": (),
@@ -458,6 +484,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "sigmoid": (),
     "hardtanh": ("low", "high"),
 }
+
+
+def _moved(limit: Array) -> Array:
+    """By how much rounding to float32 moves a limit; one beyond its range is never reached."""
+    near = np.where(np.abs(limit) < LARGEST32, limit, 0.0)
+    return np.abs(near.astype(np.float32) - near)
 
 
 def _clip_line(lo: Array, hi: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
@@ -479,7 +511,8 @@ def _clip_line(lo: Array, hi: Array, low: Array, high: Array) -> tuple[Array, Ar
 class Network:
     """The policy of the file. Cells travel as arrays (1 + symbols, cells, channels): centre, then coefficients."""
 
-    def __init__(self, fields: Any) -> None:
+    def __init__(self, fields: Any, float32: bool) -> None:
+        self.float32 = float32
         fields = _fields(fields, {"layers"}, "the network")
         self.layers = [Layer(layer) for layer in _list(fields["layers"], "the network")]
         _need(self.layers, "the network has no layers")
@@ -500,15 +533,20 @@ class Network:
                     digest.update(f"{name}\n".encode() + value.astype(">f8").tobytes())
         return digest.hexdigest()
 
-    def __call__(self, inputs: Sequence[Form]) -> tuple[list[Form], list[tuple[Array, Array]]]:
-        """The action on every cell, and the range of the input of each nonlinearity."""
+    def __call__(self, inputs: Sequence[Form]) -> tuple[list[Form], list[tuple[Array, Array]], Array]:
+        """The action on every cell, the range of the input of each nonlinearity, and the errors of float32."""
         count = max(len(form.G) for form in inputs)
         X = np.stack([np.concatenate([form.c[None], _padded(form.G, count)]) for form in inputs], axis=-1)
         r = np.stack([form.r for form in inputs], axis=-1)
         source, passed, ranges = (X, r), list[tuple[Any, ...]](), list[tuple[Array, Array]]()
         known: tuple[Array, Array] = (np.full(r.shape, -np.inf), np.full(r.shape, np.inf))
+        size = _up(np.abs(X).sum(axis=0) + r)
+        wrong = _up(U32 * (1 + 2.0**-8) * size + 2.0**-48 * (1 + size) + SMALL32)
         for layer in self.layers:
             size = _up(np.abs(X).sum(axis=0) + r)
+            if self.float32:
+                ends = Form(X[0], X[1:], r, *known).range()
+                wrong = layer.wrong(*ends, wrong)
             if layer.kind == "affine":
                 heard = _up(size @ layer.size_W + np.abs(layer.b))
                 error = _gamma(layer.n_in + 2) * heard
@@ -529,9 +567,11 @@ class Network:
                 X, r = X * slope, _up(np.abs(slope) * r + error + 8 * U * (np.abs(slope) * size + np.abs(shift)))
                 X[0] = X[0] + shift
                 known = _values(layer, lo, hi)
-        return [
-            Form(X[0, :, i], X[1:, :, i], r[:, i], known[0][:, i], known[1][:, i]) for i in range(self.n_out)
-        ], ranges
+        actions = [Form(X[0, :, i], X[1:, :, i], r[:, i], known[0][:, i], known[1][:, i]) for i in range(self.n_out)]
+        if not self.float32:
+            return actions, ranges, np.zeros(r.shape)
+        size = np.stack([np.max(np.abs(form.range()), axis=0) for form in actions], axis=-1)
+        return actions, ranges, _finite_or_inf(_up(wrong + 2 * U32 * (size + wrong)))
 
     def derivatives(self, ranges: Sequence[tuple[Array, Array]], by: Sequence[Sequence[Form]]) -> tuple[Array, Array]:
         """Middle and radius (cells, outputs, k) of the derivatives, from those of the inputs."""
@@ -604,8 +644,9 @@ def _substituted(passed: Sequence[tuple[Any, ...]], source: tuple[Array, Array])
 class Loop:
     """x+ = step(x, pi(observe(x)))."""
 
-    def __init__(self, network: Any, model: Any, n: int, error: float = 0.0) -> None:
-        self.n, self.network, self.error = n, Network(network), error
+    def __init__(self, network: Any, model: Any, n: int, error: float = 0.0, float32: bool = False) -> None:
+        self.n, self.network, self.error = n, Network(network, float32), error
+        self.disturbed = error > 0 or float32
         m = self.network.n_out
         names = {"name", "dt", "step", "observe"}
         names |= {"parameters"} if isinstance(model, dict) and "parameters" in model else set()
@@ -616,10 +657,10 @@ class Loop:
         self.observe_program = Program(model["observe"], n + q, self.network.n_in, "observe")
         _need(_number(model["dt"]) > 0, "only sampled models are covered")
 
-    def part(self, box: Array, error: float | None = None) -> Loop:
-        """The same loop on a part of the parameters' box, with errors of the action up to another size."""
+    def part(self, box: Array, disturbed: bool = True) -> Loop:
+        """The same loop on a part of the parameters' box, or that of the exact actions."""
         other = copy.copy(self)
-        other.box, other.error = box, self.error if error is None else error
+        other.box, other.disturbed = box, self.disturbed and disturbed
         return other
 
     @property
@@ -628,27 +669,28 @@ class Loop:
         return self.n + len(self.box)
 
     def step(self, x: Sequence[Number], pushed: bool = False) -> list[Number]:
-        """The next state, for all errors of the actions; with `pushed`, also its derivatives by the actions."""
+        """The next state for all errors of the actions; with `pushed` also its change by them, as more derivatives."""
         cells, k, m = len(x[0].value.c), len(x[0].by), self.network.n_out if pushed else 0
         constant = [Form.constant(value, cells) for value in (0.0, 1.0)]
         x = [Number(number.value, [*number.by, *constant[:1] * m]) for number in x]
         given = [Number(form, constant[:1] * (k + m)) for form in self._given(cells)]
         y = self.observe_program([*x, *given])
-        actions, ranges = self.network([part.value for part in y])
+        actions, ranges, wrong = self.network([part.value for part in y])
         place = max(self.kept, *(len(form.G) for form in [*actions, *(number.value for number in x)]))
         numbers = []
         if k:
             middle, radius = self.network.derivatives(ranges, [part.by[:k] for part in y])
         for i, action in enumerate(actions):
-            if self.error:
-                reach = _up(self.error)
+            reach = _up(self.error + wrong[:, i])
+            if self.disturbed:
                 action = Form(action.c, action.G, _up(action.r + reach), action.lo - reach, action.hi + reach)
             value, by = action.own_symbol(place), []
             place += 1
             for j in range(k):
                 by.append(Form(middle[:, i, j], np.zeros((0, len(middle))), radius[:, i, j]).own_symbol(place))
                 place += 1
-            numbers.append(Number(value, [*by, *(constant[int(i == j)] for j in range(m))]))
+            errors = Form(np.zeros(cells), np.zeros((0, cells)), reach)
+            numbers.append(Number(value, [*by, *(errors if i == j else constant[0] for j in range(m))]))
         return self.step_program([*x, *numbers, *given])
 
     def _given(self, cells: int) -> list[Form]:
@@ -749,7 +791,7 @@ def prove_equilibrium(loop: Loop, lower: Array, upper: Array) -> None:
     boxes = [loop.box]
     for _ in range(MAX_PARAMETER_PARTS):
         box = boxes.pop()
-        if not _has_one_zero(loop.part(box, 0.0), lower, upper):
+        if not _has_one_zero(loop.part(box, disturbed=False), lower, upper):
             _need(len(box), "the box is not proved to hold exactly one equilibrium")
             boxes += _halves(box, loop.box)
         if not boxes:
@@ -899,10 +941,8 @@ def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array, stages: 
     offset = _norm_up(core.coordinates(_box_between(lower[None], upper[None])))
     _need(offset < core.radius, "the core does not hold the equilibrium")
     R, used = _up(core.radius + offset), 0
-    _need(
-        bool(loop.error) == bool(stages) and len(stages) <= 8, "errors of the action and a final ball belong together"
-    )
-    if not loop.error:
+    _need(loop.disturbed == bool(stages) and len(stages) <= 8, "errors of the action and a final ball belong together")
+    if not loop.disturbed:
         return _contracts(loop, core, R + offset, None), None
     for fields in stages:
         fields = _fields(fields, {"rate", "push", "radius"}, "a stage of the final ball")
@@ -934,7 +974,7 @@ def _contracts(loop: Loop, core: Ellipsoid, reach: float, limits: tuple[float, f
                     _norms_up([_sum([after[k].by[n + j].times(float(row[k])) for k in range(n)]) for row in core.T])
                     for j in range(m)
                 ]
-                good &= _up(np.sum(columns, axis=0) * loop.error) < push
+                good &= _up(np.sum(columns, axis=0)) < push
             return good
 
         return _for_all(loop, len(centers), holds)
@@ -1235,7 +1275,16 @@ def _matrix(value: Any, rows: int | None, cols: int | None) -> Array:
 
 _REQUIRED = {"format", "version", "theorem", "network", "model", "equilibrium", "core", "ellipsoids", "grids"}
 _REQUIRED |= {"records", "cells", "domain"}
-_OPTIONAL = {"action_error", "final", "network_sha256", "policy_sha256", "claim", "assumptions", "information"}
+_OPTIONAL = {
+    "action_error",
+    "arithmetic",
+    "final",
+    "network_sha256",
+    "policy_sha256",
+    "claim",
+    "assumptions",
+    "information",
+}
 
 
 def derive(certificate: dict[str, Any]) -> str:
@@ -1248,7 +1297,9 @@ def derive(certificate: dict[str, Any]) -> str:
     _need(1 <= n <= 6 and np.all(lower < upper), "the equilibrium's box is empty")
     error = _number(certificate["action_error"]) if "action_error" in certificate else 0.0
     _need(error >= 0, "the error of the action is negative")
-    loop = Loop(certificate["network"], certificate["model"], n, error)
+    arithmetic = certificate.get("arithmetic", "real")
+    _need(arithmetic in ("real", "float32"), "a strange arithmetic")
+    loop = Loop(certificate["network"], certificate["model"], n, error, arithmetic == "float32")
     digest = loop.network.sha256()
     _need(certificate.get("network_sha256") in (None, digest), "the digest of the network differs")
     grids = [Grid(fields, n) for fields in _list(certificate["grids"], "the grids")]
@@ -1315,9 +1366,11 @@ def _words(
     share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
     where = " x ".join(f"[{a:.9g}, {b:.9g}]" for a, b in zip(low, high, strict=True))
     cells, records, marked, images = counts
-    disturbed = "no disturbance"
-    if loop.error:
-        disturbed = f"each action wrong by at most {loop.error:.9g} at each step"
+    disturbed = f"each action wrong by at most {loop.error:.9g} at each step" if loop.error else "no disturbance"
+    arithmetic = "real arithmetic (no float32)"
+    if loop.network.float32:
+        arithmetic = "the policy evaluated in float32 as FORMAT-cells.md states it (the plant in real arithmetic)"
+        disturbed = disturbed.replace("no disturbance", "no other disturbance")
     arrives = "converges to x*"
     if ends is not None:
         arrives = "enters {|x_i - x*_i| <= (" + ", ".join(f"{_above_text(v)}" for v in ends) + ")} and stays there"
@@ -1334,7 +1387,7 @@ def _words(
             f"Every trajectory of the loop from the certified cells and ellipsoids {arrives}{turns},",
             f"the only equilibrium in the box of width {width:.2g} about ({middle}).",
             "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
-            f"the exact nonlinear model, real arithmetic (no float32), the deterministic action, {disturbed}.",
+            f"the exact nonlinear model, {arithmetic}, the deterministic action, {disturbed}.",
             "States on the way may leave the domain.",
             f"Proved: the core with {cells[0]} cells; {len(cells) - 1} ellipsoids with {sum(cells[1:])} cells; "
             f"{marked} cells in {records} ranks with {images} images.",

@@ -19,12 +19,14 @@ from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.intervals.rounding import check_rounding_mode
 from lipctrl.networks.affine_enclosure import AffineEnclosure
+from lipctrl.networks.float32 import Float32Error
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 
 Array = NDArray[np.float64]
 State = tuple[AffineForm, ...]
 
+ARITHMETICS = ("real", "float32")
 _GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
 
 
@@ -37,20 +39,26 @@ class ClosedLoop:
         Discrete time.
     network : Network
     action_error : float
-        The claims hold for every error up to this size in each action at each step (float32 inference, actuator).
+        The claims hold for every error up to this size in each action at each step (actuator).
+    arithmetic : {"real", "float32"}
+        With "float32" also for the errors of evaluating the policy in float32, see networks/float32.py.
 
     Notes
     -----
     Uncertain parameters of the model have a symbol each, the same at every step: they are constant.
     """
 
-    def __init__(self, model: Model, network: Network, action_error: float = 0.0) -> None:
+    def __init__(self, model: Model, network: Network, action_error: float = 0.0, arithmetic: str = "real") -> None:
         check_rounding_mode()
         _keep_memory()
         if not (np.isfinite(action_error) and action_error >= 0):
             raise LoopError(f"The error of an action is {action_error!r}.", "Give a finite number, 0 or more.")
+        if arithmetic not in ARITHMETICS:
+            raise LoopError(f"The arithmetic is {arithmetic!r}.", f"Choose one of {', '.join(ARITHMETICS)}.")
         self.model, self.network, self.action_error = model, network, float(action_error)
         self.enclosure = AffineEnclosure(network)
+        self.arithmetic = arithmetic
+        self._rounding = Float32Error(self.enclosure) if arithmetic == "float32" else None
         ends = np.array(list(model.uncertain.values()), dtype=np.float64).reshape(-1, 2, 1)
         self.low, self.high = ends[:, 0], ends[:, 1]
 
@@ -62,6 +70,16 @@ class ClosedLoop:
     def kept(self) -> int:
         """Symbols that stay the same from step to step: those of the cell, then one for each uncertain parameter."""
         return self.n + len(self.low)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the actions have errors."""
+        return self.action_error > 0 or self._rounding is not None
+
+    def action_errors(self, y: AffineForm) -> Array:
+        """The largest error of each action on each cell of observations, shape (N, m)."""
+        error = np.full((y.shape[0], self.network.n_out), self.action_error)
+        return error if self._rounding is None else (error + self._rounding(y)) * _GROW
 
     def among(self, low: Array, high: Array) -> ClosedLoop:
         """The same loop with other ends of the uncertain parameters, shape (q, N): those of each cell."""
@@ -97,8 +115,8 @@ class ClosedLoop:
         y = stack(plant.observe(x), shape)
         wide = None if around is None else stack(plant.observe(around), shape)
         u = self.enclosure(y, wide)
-        if self.action_error:
-            u = AffineForm(u.center, u.generators, (u.radius + self.action_error) * _GROW)
+        if self.disturbed:
+            u = AffineForm(u.center, u.generators, (u.radius + self.action_errors(y if wide is None else wide)) * _GROW)
         generators, m = u.generators, u.shape[1]
         if len(generators) < self.kept:
             generators = np.concatenate([generators, np.zeros((self.kept - len(generators), *u.shape))])
@@ -147,7 +165,7 @@ class ClosedLoop:
                 x = tuple(form[kept] for form in x)
             x, around = _collapsed(x, self.kept), _oriented(x)
 
-    def derivatives(self, x: State, seeds: Array) -> tuple[Interval, Interval, Array, Array]:
+    def derivatives(self, x: State, seeds: Array) -> tuple[Interval, Interval, Array, Array, Array]:
         """Derivatives over each cell (Clarke's, at kinks).
 
         Parameters
@@ -164,6 +182,8 @@ class ClosedLoop:
             df/du.
         middle, radius : array, shape (N, m, k)
             |du/dz - middle| <= radius.
+        errors : array, shape (N, m)
+            Of the actions.
         """
         n, shape = self.n, x[0].shape
         ranges = [form.range() for form in x]
@@ -177,13 +197,16 @@ class ClosedLoop:
         middle = np.stack([part.mid for part in by_z], axis=1)
         radius = np.stack([part.rad for part in by_z], axis=1)
         middle, radius = self.enclosure.jacobian(y, middle, radius)
-        u = self.enclosure(y).range() + Interval(-self.action_error, self.action_error)
+        errors = self.action_errors(y)
+        u = self.enclosure(y).range()
+        if self.disturbed:
+            u = u + Interval(-errors, errors)
         m = u.shape[1]
         numbers = Dual.variables([*ranges, *(u[:, i] for i in range(m)), *given])
         plant = self.model.at(numbers[n + m :])
         after = [_dual(part, len(numbers), shape) for part in plant.step(numbers[:n], numbers[n : n + m])]
         slopes = Interval.stack([part.grad for part in after])
-        return slopes[:, :n], slopes[:, n : n + m], middle, radius
+        return slopes[:, :n], slopes[:, n : n + m], middle, radius, errors
 
 
 def box_forms(lower: Array, upper: Array) -> State:

@@ -4,9 +4,9 @@ Theorem. Let the loop F have an equilibrium x* in the box X*, and let every (Cla
 {|T (x - x*)| <= R} satisfy |T M T^-1|_2 <= q < 1. Then |T (F(x) - x*)| <= q |T (x - x*)| there (mean value theorem:
 F(x) - x* = M (x - x*), M in the convex hull of the Jacobians on the segment): every trajectory converges to x*.
 
-With errors |d|_inf <= a of the action, |T (F_d(x) - x*)| <= q |T (x - x*)| + p a, where p bounds the sum of the norms
-of the columns of T df/du: the ball of radius R stays invariant if q R + p a <= R, and every trajectory in it ends in
-the ball of radius p a / (1 - q).
+With errors |d_i| <= a_i of the actions, |T (F_d(x) - x*)| <= q |T (x - x*)| + p, where p bounds the sum of the norms of
+the columns of T df/du times a_i: the ball of radius R stays invariant if q R + p <= R, and every trajectory in it ends
+in the ball of radius p / (1 - q).
 
 The ball is covered by cells; the norm is convex, so each cell's Jacobians are bounded by centre and radius, without
 vertices. Proved for every x* in X*, hence on {|T (x - center)| <= R - max |T (x* - center)|}.
@@ -73,7 +73,7 @@ def final_stages(loop: ClosedLoop, core: Ellipsoid, equilibrium: Interval, split
     offset = reach(core, equilibrium)
     ball = replace(core, radius=(core.radius + offset) * _GROW)
     stages: list[Stage] = []
-    while loop.action_error and len(stages) < 4:
+    while loop.disturbed and len(stages) < 4:
         stage = _stage(loop, ball, offset, splits)
         if stage is None or (stages and stage.radius > 0.9 * stages[-1].radius):
             break
@@ -101,7 +101,7 @@ def _stage(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> Sta
         return None
     if not rate < 1.0:
         return None
-    if not loop.action_error:
+    if not loop.disturbed:
         return Stage(rate, 0.0, 0.0)
     rate, push = rate + 0.02 * (1.0 - rate), 1.02 * push + _TINY
     radius = push / float(np.nextafter(1.0 - rate, 0.0)) * _GROW
@@ -124,18 +124,18 @@ def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -
     rate, push = 0.0, 0.0
     for part, start in product(loop.parts(PARTS), range(0, len(centers), 1024)):
         cells = slice(start, start + 1024)
-        norms, columns = _norms(part, ball.T, S, ball.points(S, centers[cells], half_widths[cells]))
+        norms, pushed = _norms(part, ball.T, S, ball.points(S, centers[cells], half_widths[cells]))
         # T M T^-1 = (T M S)(T S)^-1
         rate = max(rate, float(np.max(norms)) * (1.0 + 2.0 * error) * _GROW)
-        push = max(push, float(np.max(columns)) * loop.action_error * _GROW)
+        push = max(push, float(np.max(pushed)))
         if not rate < 1.0:
             return np.inf, np.inf
     return rate, push
 
 
 def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> tuple[Array, Array]:
-    """Upper bounds of |T M S|_2 for the Jacobians M of the loop on each cell, and of the columns of T df/du, summed."""
-    by_state, by_action, middle, radius = loop.derivatives(x, S)
+    """Upper bounds of |T M S|_2 for the Jacobians M of the loop on each cell, and of |T (f(x, u + d) - f(x, u))|."""
+    by_state, by_action, middle, radius, errors = loop.derivatives(x, S)
     with np.errstate(all="ignore"):
         Fx, Rx = np.moveaxis(by_state.mid, -1, 0), np.moveaxis(by_state.rad, -1, 0)
         Fu, Ru = np.moveaxis(by_action.mid, -1, 0), np.moveaxis(by_action.rad, -1, 0)
@@ -149,7 +149,7 @@ def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> t
             spectral_norms(center) + np.sqrt(np.sum(entrywise**2, axis=(1, 2))) + np.sum(columns * rows, axis=1)
         ) * _GROW + _TINY
         spread = np.sqrt(np.sum((np.abs(T) @ Ru) ** 2, axis=1))
-        pushed = np.sum(columns + spread, axis=1) * _GROW + _TINY
+        pushed = np.sum((columns + spread) * errors, axis=1) * _GROW + _TINY * loop.disturbed
     return np.where(np.isnan(total), np.inf, total), np.where(np.isnan(pushed), np.inf, pushed)
 
 

@@ -72,7 +72,7 @@ def _images(loop: ClosedLoop, parts: tuple[Array, Array], center: Array, box: In
     low, high = pieces(box.lo, box.hi, CELLS)
     cells = len(low)
     among = loop.among(*(np.repeat(ends.T, cells, axis=1) for ends in parts))
-    by_state, by_action, middle, radius = among.derivatives(
+    by_state, by_action, middle, radius, _ = among.derivatives(
         box_forms(np.tile(low, (count, 1)), np.tile(high, (count, 1))), np.eye(n)
     )
     gain = Interval(np.moveaxis(middle, 0, -1)) + Interval(*(np.moveaxis(r, 0, -1) for r in (-radius, radius)))

@@ -67,7 +67,7 @@ def region_certificate(
     if not cells.ellipsoids or not cells.grids:
         raise CertificateError("A region needs a core and a grid of cells.", "Search with more time.")
     loop = cells.loop
-    if bool(loop.action_error) != bool(stages):
+    if loop.disturbed != bool(stages):
         raise CertificateError("Errors of the action and a final ball belong together.", "Give the stages of the core.")
     network = cells.loop.network
     core, *chain = cells.ellipsoids
@@ -79,7 +79,7 @@ def region_certificate(
         "model": model_block(cells.loop.model),
         "equilibrium": {"lower": hex_array(equilibrium.lo), "upper": hex_array(equilibrium.hi)},
         "core": _ellipsoid(core),
-        **_disturbed(loop.action_error, stages),
+        **_disturbed(loop, stages),
         "ellipsoids": [{**_ellipsoid(e), "steps": int(getattr(e, "steps", 1))} for e in chain],
         "grids": [
             {"low": hex_array(grid.low), "width": hex_array(grid.width), "angles": grid.angles.tolist()}
@@ -96,17 +96,18 @@ def region_certificate(
         "claim": "Every trajectory from the certified set "
         + ("ends in a small ball about" if stages else "converges to")
         + " the equilibrium, modulo full turns of angles.",
-        "assumptions": ["exact model", "real arithmetic", "deterministic action", *_allowances(loop)],
+        "assumptions": ["exact model", f"{loop.arithmetic} policy", "deterministic action", *_allowances(loop)],
         "information": dict(information or {}),
     }
 
 
-def _disturbed(action_error: float, stages: Sequence[Stage]) -> dict[str, Any]:
-    if not action_error:
+def _disturbed(loop: ClosedLoop, stages: Sequence[Stage]) -> dict[str, Any]:
+    if not loop.disturbed:
         return {}
     names = ("rate", "push", "radius")
     return {
-        "action_error": hex_array(action_error),
+        "action_error": hex_array(loop.action_error),
+        "arithmetic": loop.arithmetic,
         "final": [{name: hex_array(getattr(stage, name)) for name in names} for stage in stages],
     }
 

@@ -63,6 +63,8 @@ class RegionOfAttraction:
         The balls about x* that trajectories enter one after the other under errors of the action; else none.
     action_error : float
         Everything holds for every error up to this size in each action at each step.
+    arithmetic : {"real", "float32"}
+        Of the policy; with "float32" everything holds for its errors, too.
     ellipsoids : tuple of Ellipsoid
         A chain: V of each decreases outside the one before (first: the core).
     cells : CertifiedSet
@@ -85,6 +87,7 @@ class RegionOfAttraction:
     final: Ellipsoid
     stages: tuple[Stage, ...]
     action_error: float
+    arithmetic: str
     ellipsoids: tuple[Ellipsoid, ...]
     cells: CertifiedSet
     lower: Array
@@ -130,6 +133,7 @@ def find_region(
     upper: ArrayLike | None = None,
     time_limit: float = 10.0,
     action_error: float = 0.0,
+    arithmetic: str = "real",
     last_level: int = _LAST,
     enough: float = 1.0,
     progress: Progress | None = None,
@@ -149,8 +153,10 @@ def find_region(
     time_limit : float
         Seconds for the search.
     action_error : float
-        Size of the errors of each action that are covered (float32 inference, actuator); the claim then is convergence
-        to the small set `final` about the equilibrium.
+        Size of the errors of each action that are covered (actuator); the claim then is convergence to the small set
+        `final` about the equilibrium.
+    arithmetic : {"real", "float32"}
+        Of the policy. With "float32" the errors of networks/float32.py are covered too, cell by cell.
     last_level : int
         The finest grid has 2^last_level cells along each axis.
     enough : float
@@ -166,7 +172,7 @@ def find_region(
     deadline = began + _PROOF * time_limit
     say = progress or (lambda stage: None)
     low, high, wide, angles = _domain(model, lower, upper)
-    loop = ClosedLoop(model, network, action_error)
+    loop = ClosedLoop(model, network, action_error, arithmetic)
     guess = np.asarray(equilibrium, dtype=np.float64)
     found = prove_equilibria(model, network, guess)
     if found is None:
@@ -176,7 +182,7 @@ def find_region(
     if core is None:
         return None
     stages = final_stages(loop, core, found.x)
-    if action_error and not stages:
+    if loop.disturbed and not stages:
         return None
     say("proving ellipsoids")
     chain = find_ellipsoids(loop, core, deadline=began + _ELLIPSOIDS * time_limit)
@@ -212,6 +218,7 @@ def find_region(
         final=final_ball(core, found.x, stages),
         stages=stages,
         action_error=action_error,
+        arithmetic=arithmetic,
         ellipsoids=tuple(chain),
         cells=proved,
         lower=low,

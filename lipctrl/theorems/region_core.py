@@ -76,7 +76,7 @@ def _ratio(old: Array, new: Array) -> float:
 
 def _least(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval) -> float:
     """A radius from which it may be worth to look for larger ones; inf if the loop does not contract in this shape."""
-    if not (loop.action_error or loop.model.uncertain):
+    if not (loop.disturbed or loop.model.uncertain):
         return 0.0
     offset = reach(ball, equilibrium)
     rate, push = contraction(loop, replace(ball, radius=2.0 * offset + 1e-6), offset, 4)

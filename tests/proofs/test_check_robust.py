@@ -231,6 +231,56 @@ def test_false_claims_are_rejected(
     assert "check failed" not in text
 
 
+@pytest.fixture(scope="module")
+def single() -> RegionOfAttraction:
+    return _find(Cart(), arithmetic="float32")
+
+
+def test_float32_is_covered_with_its_final_ball(
+    single: RegionOfAttraction, nominal: RegionOfAttraction, tmp_path: Path
+) -> None:
+    code, text = _check(_certificate(single), tmp_path)
+    assert code == 0, text
+    assert "the policy evaluated in float32 as FORMAT-cells.md states it" in text and "no other disturbance" in text
+    assert 0.9 * nominal.share < single.share <= nominal.share
+    assert np.all(single.final.half_widths < 1e-4)
+
+
+def test_float32_trajectories_end_in_the_final_ball(single: RegionOfAttraction) -> None:
+    starts = np.random.default_rng(5).uniform(-2, 2, (300, 2))
+    x = starts[single.contains(starts)]
+    for _ in range(600):
+        h = x.astype(np.float32)
+        for layer in POLICY.layers:
+            if isinstance(layer, Affine):
+                h = h @ layer.W.T.astype(np.float32) + layer.b.astype(np.float32)
+            else:
+                h = np.tanh(h)
+        assert h.dtype == np.float32
+        x = Cart().advance(x, h.astype(np.float64))
+    rest = newton(Cart(), POLICY, np.zeros(2))
+    assert np.max(np.linalg.norm((x - rest) @ single.core.T.T, axis=1)) <= single.stages[-1].radius
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda c: c.update(arithmetic="real"),
+        lambda c: c.update(arithmetic="float16"),
+        lambda c: c.pop("final"),
+        _last("radius", 0.8),
+        lambda c: (_last("radius", 0.3)(c), _last("push", 0.3)(c))[0],
+    ],
+    ids=["real", "float16", "no final ball", "smaller ball", "smaller error"],
+)
+def test_false_claims_about_float32_are_rejected(
+    single: RegionOfAttraction, tmp_path: Path, damage: Callable[[dict[str, Any]], None]
+) -> None:
+    damaged = copy.deepcopy(_certificate(single))
+    damage(damaged)
+    assert _check(damaged, tmp_path)[0] == 1
+
+
 def test_each_parameter_has_its_own_equilibrium_in_the_box() -> None:
     model = Pendulum(mass=(0.9, 1.1), max_torque=(1.9, 2.1), dt=(0.049, 0.051))
     network = Network([Affine([[0.0, -9.0, -2.0]], [0.3])])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lipctrl.plants.plant import Plant
     from lipctrl.proofs.checking import check
     from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
+    from lipctrl.theorems.batch import lipschitz_batch
     from lipctrl.theorems.lipschitz import lipschitz
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "check",
     "linearize",
     "lipschitz",
+    "lipschitz_batch",
     "load_policy",
 ]
 
@@ -43,6 +45,7 @@ _HOME = {
     "check": "lipctrl.proofs.checking",
     "linearize": "lipctrl.plants.linearize",
     "lipschitz": "lipctrl.theorems.lipschitz",
+    "lipschitz_batch": "lipctrl.theorems.batch",
     "load_policy": "lipctrl.networks.loading.policy",
     **dict.fromkeys(("Bound", "Region", "Report", "TheoremResult", "Trust", "Verdict"), "lipctrl.results"),
 }

@@ -68,7 +68,9 @@ def solve(lmi: LMI, solver: str, *, gap: float = 1e-7, time_limit: float | None 
     status = {"optimal": "optimal", "infeasible": "infeasible"}.get(problem.status, "inaccurate")
     value = float(problem.value)
     iterations = int(problem.solver_stats.num_iters or 0)
-    return Solution(values, value, _dual_value(lmi, problem, constraints), status, iterations, solver)
+    # what a solver leaves of its dual when it is stopped is far from feasible
+    lower = _dual_value(lmi, problem, constraints) if status == "optimal" else -np.inf
+    return Solution(values, value, lower, status, iterations, solver)
 
 
 def _start_of(lmi: LMI, solver: str, status: str) -> Solution:

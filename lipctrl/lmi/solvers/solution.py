@@ -25,7 +25,8 @@ class Solution:
     objective : float
         Primal value at `values`.
     lower : float
-        Dual value: no feasible point has a smaller objective (floating point; -inf when unknown).
+        Dual value: no feasible point has a smaller objective (up to rounding; for the solvers of CVXPY up to their
+        tolerance; -inf when unknown).
     status : str
         "optimal", "feasible" (stopped early), "infeasible" or "inaccurate".
     iterations : int

@@ -74,6 +74,8 @@ TWINS: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             "tests/test_certify.py::test_policies_get_the_verdict_of_their_card",
             "tests/test_policies.py::test_pendulum_hanging_hangs",
+            "tests/test_certify_nonlinear.py::"
+            "test_a_policy_that_hangs_is_refuted_by_a_trajectory_that_replays_in_gymnasium",
         ),
     ),
     6: (
@@ -367,6 +369,39 @@ def test_figures_are_rounded_the_safe_way() -> None:
     assert not product_at_most_one(np.nextafter(0.1, 1), 10.0)  # rounds to 1, is more
     for bad in (np.nan, np.inf):
         assert not product_at_most_one(bad, 0.0) and not product_at_most_one(0.0, bad)
+
+
+def test_multipliers_are_not_negative_and_as_many_as_the_method_has() -> None:
+    network = Network(
+        [Affine(np.eye(2)), Elementwise("relu", 2), Affine(np.eye(2)), Elementwise("tanh", 2), Affine(np.eye(2))]
+    )
+    for method, size in (("neuron", 2), ("layer", 1)):
+        statement = lipschitz.state(network, method=method)
+        assert [(v.name, v.size, v.lower) for v in statement.lmi.variables] == [
+            ("rho", 1, None), ("T1", size, 0.0), ("T2", size, 0.0)
+        ]  # fmt: skip
+        start = dict(statement.lmi.start or {})
+        assert holds(statement.lmi, start)
+        for name in ("T1", "T2"):
+            negative = np.where(np.arange(size) == 0, -5e-324, start[name])
+            assert not holds(statement.lmi, start | {name: negative})
+    linear = lipschitz.state(Network([Affine(np.eye(2)), Elementwise("identity", 2), Affine(np.eye(2))]))
+    assert [v.name for v in linear.lmi.variables] == ["rho"]
+    assert [v.lower for v in hinf.state(Plant([[0.5]], [[1.0]], [[1.0]], dt=0.1)).lmi.variables] == [None, 0.0]
+
+
+def test_a_box_of_observations_is_contained_in_its_input_set() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        low = rng.standard_normal(3) * 10.0 ** rng.integers(-9, 9, 3)
+        high = low + rng.uniform(0, 1, 3) * 10.0 ** rng.integers(-12, 3, 3) * (rng.random(3) < 0.8)
+        inputs = lipschitz.box_region((low, high), 3)
+        assert inputs is not None
+        for c, h, a, b in zip(inputs.center, inputs.box, low, high, strict=True):
+            c, h, a, b = (Fraction(float(v)) for v in (c, h, a, b))
+            assert c - h <= a and b <= c + h
+            assert 2 * h <= (b - a) + Fraction(1, 2**50) * (abs(a) + abs(b))
+            assert h == 0 or a < b
 
 
 # ------------------------------------------------------------------------------------------------------ wrong twins

@@ -158,6 +158,48 @@ def test_residual_bound_covers_any_factor(seed: int, n: int, decades: float) -> 
     assert floating + rounding <= bound <= (floating + rounding) * (1 + Fraction(1, 10**12)) + Fraction(1e-290)
 
 
+@pytest.mark.parametrize("k", [2, 3, 4, 50, 10_000, 2**40])
+def test_roundings_are_undone(k: int) -> None:
+    """At least value / (1 - u)^k, at most three times as much of it."""
+    for value in (1.0, 0.1, 3.0, 2.0**-300, 1e300):
+        lower = Fraction(value) * (1 + k * U) if k > 10_000 else Fraction(value) / (1 - U) ** k
+        assert lower <= Fraction(definiteness.inflated(value, k)) <= Fraction(value) * (1 + 3 * max(k, 2) * U)
+    assert definiteness.inflated(1.0, 0) == definiteness.inflated(1.0, 2) > 1.0
+
+
+def test_the_diagonal_is_lowered_by_all_of_the_shift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """H_ii + c + r <= A_ii in exact arithmetic, for the scaled matrix and the radius in use."""
+    seen: list[np.ndarray] = []
+    residual = definiteness.residual_upper
+
+    def record(H: np.ndarray, chol: np.ndarray) -> float:
+        seen.append(H)
+        return residual(H, chol)
+
+    monkeypatch.setattr(definiteness, "residual_upper", record)
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        n = int(rng.integers(1, 6))
+        A = np.diag(rng.uniform(1, 4, n))  # exponents 1 and 2: scaled by 2^0 and 2^-1 to either side
+        rad = np.full((n, n), float(rng.uniform(0, 1e-3)))
+        assert is_positive_definite(A, rad)
+        half = -(np.frexp(np.diagonal(A))[1] // 2)
+        scaled, radius = definiteness.scaled_outward(A, rad, half[:, None] + half[None, :])
+        assert radius is not None
+        less = Fraction(definiteness.shift(scaled)) + Fraction(nonnegative_norm_upper(radius))
+        for a, h in zip(np.diagonal(scaled), np.diagonal(seen[-1]), strict=True):
+            assert Fraction(float(h)) + less <= Fraction(float(a)) <= Fraction(float(h)) + less + Fraction(1, 2**48)
+
+
+def test_underflow_is_charged() -> None:
+    for n in (1, 3, 8):
+        tiny = np.full((n, n), 5e-324)
+        assert nonnegative_norm_upper(tiny) >= 2 * n * float(TINY) * (1 - 1e-5)
+        assert definiteness.residual_upper(np.zeros((n, n)), np.zeros((n, n))) >= n * (2 * n + 2) * float(TINY)
+    _, radius = definiteness.scaled_outward(np.array([[5e-324]]), None, -1)
+    assert radius is not None and 2 * TINY <= Fraction(float(radius[0, 0])) <= 4 * TINY
+
+
 def test_a_wrong_factor_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rump's premise is a standard Cholesky; a BLAS that breaks it must not yield a proof."""
     indefinite = np.array([[1.0, 2.0], [2.0, 1.0]])

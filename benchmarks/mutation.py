@@ -21,6 +21,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -300,6 +301,63 @@ def run(results: Path, sample: int | None, only: str, seed: int) -> None:
         print(f"{module}: {dict(counts)} of {len(everything)}, tests {cpu:.1f} s", flush=True)
 
 
+#: why a survivor lives: (part of the module's name, part of the line, the reason), the first that fits
+REVIEWS: list[tuple[str, str, str]] = []
+OPEN = "**open**: no test tells it from the original"
+
+
+def review(module: str, line: str) -> str:
+    return next((why for where, what, why in REVIEWS if where in module and re.search(what, line)), OPEN)
+
+
+def table(results: Path) -> str:
+    """The report in Markdown."""
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    modules = [name for name in MODULES if any(r["mutant"][0] == name for r in records)]
+
+    def row(name: str, own: list[dict[str, Any]], everything: str) -> str:
+        verdicts = Counter(r["verdict"] for r in own)
+        dead = len(own) - verdicts["survived"]
+        harmless = sum(r["verdict"] == "survived" and review(r["mutant"][0], r["before"]) != OPEN for r in own)
+        rest = len(own) - harmless
+        return (
+            f"| {name} | {everything} | {len(own)} | {verdicts['killed']} | {verdicts['timeout']} | "
+            f"{verdicts['survived']} | {100 * dead / len(own):.0f} % | {harmless} | {100 * dead / max(rest, 1):.0f} % |"
+        )
+
+    head = "| | mutants | tried | killed | too long | alive | dead | of these harmless | dead of the others |"
+    lines = [*TABLE_HEAD.splitlines(), "", head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    for name in modules:
+        own = [r for r in records if r["mutant"][0] == name]
+        lines.append(row(name, own, str(own[0]["all"])))
+    lines.append(
+        row("**all**", records, str(sum(next(r["all"] for r in records if r["mutant"][0] == m) for m in modules)))
+    )
+    for kind in KINDS:
+        own = [r for r in records if r["kind"] == kind]
+        lines += [row(kind, own, "")] if own else []
+    lines += ["", "## The living", "", "| module | line | became | why |", "|---|---|---|---|"]
+    for r in sorted((r for r in records if r["verdict"] == "survived"), key=lambda r: (r["mutant"][0], r["mutant"][3])):
+        before, after = (r[key].replace("|", "\\|") for key in ("before", "after"))
+        lines.append(
+            f"| {r['mutant'][0]} | `{before}` | `{changed(before, after)}` | {review(r['mutant'][0], r['before'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def changed(before: str, after: str) -> str:
+    """The part of the line that differs, with a few characters around it."""
+    start = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+    end = next((i for i, (a, b) in enumerate(zip(before[::-1], after[::-1], strict=False)) if a != b), 0)
+    return after[max(start - 12, 0) : max(len(after) - end + 6, start + 6)]
+
+
+TABLE_HEAD = """# Mutants of the proofs and of the theorem statements
+
+Written by `python benchmarks/mutation.py table RESULTS.jsonl`. Of each module a sample drawn by lot was tried against
+the tests that belong to it, slow ones left out: what only they would kill counts as alive."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("run", "table"))
@@ -310,6 +368,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.command == "run":
         run(given.results, given.sample, given.only, given.seed)
+    else:
+        print(table(given.results), end="")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import flint
 import numpy as np
 import pytest
 
+from lipctrl.errors import LipctrlError
 from lipctrl.intervals.affine import AffineForm
-from lipctrl.proofs.closed_loop import _collapsed, _oriented, box_forms
-from lipctrl.proofs.core import spectral_norms
+from lipctrl.intervals.functions import sin
+from lipctrl.intervals.interval import Interval
+from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.plants.model import Model
+from lipctrl.proofs.cells import SLACK, CertifiedSet
+from lipctrl.proofs.closed_loop import ClosedLoop, _collapsed, _oriented, box_forms
+from lipctrl.proofs.core import contraction, final_ball, final_stages, reach, spectral_norms
 from lipctrl.proofs.decrease import _split, growth
 from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells, smallest
 from lipctrl.proofs.grid import TWO_PI, Grid
@@ -317,3 +325,108 @@ def test_cells_are_found_exactly_at_edges() -> None:
     assert not grid.ranges(grid.high[None], grid.low[None]).inside[0]
     for bad in (np.nan, np.inf):
         assert not grid.ranges(np.array([[bad, 0.0]]), np.array([[bad, 0.0]])).inside[0]
+
+
+# -------------------------------------------------------------------------------------------------- contraction, cells
+
+
+class Swing(Model):
+    """Two states, two actions, sines in state, action and observation: no derivative is constant."""
+
+    n_states, n_actions, n_observations, dt = 2, 2, 3, 1.0
+    periods = np.zeros(2)
+    state_low, state_high = np.full(2, -2.0), np.full(2, 2.0)
+    action_low, action_high = np.full(2, -np.inf), np.full(2, np.inf)
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return 0.3 * sin(x[0]) + 0.2 * x[1] + 0.1 * sin(u[0]), 0.1 * x[0] * x[1] - 0.2 * x[1] + 0.05 * u[0] + 0.2 * u[1]
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return sin(x[0]), x[1], x[0] * x[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contraction_is_that_of_the_jacobians(seed: int) -> None:
+    """At least every sampled |T M T^-1|, within 10 % of their maximum; the same for the push of the actions' errors."""
+    rng = np.random.default_rng(seed)
+    W0, W1 = rng.standard_normal((4, 3)), 0.3 * rng.standard_normal((2, 4))
+    network = Network([Affine(W0, rng.standard_normal(4)), Elementwise("tanh", 4), Affine(W1)])
+    T = np.array([[1.0, 0.4], [-0.3, 1.2]]) * 10.0 ** rng.uniform(-2, 2)
+    e = Ellipsoid(rng.uniform(-0.3, 0.3, 2), T, 0.3 * float(np.linalg.norm(T, 2)))
+    offset, error = 0.1 * e.radius, 0.01
+    loop = ClosedLoop(Swing(), network, error)
+    rate, push = contraction(loop, e, offset, 40)
+    z = rng.standard_normal((4000, 2))
+    z *= (e.radius + offset) * rng.uniform(0, 1, (4000, 1)) ** 0.5 / np.linalg.norm(z, axis=1, keepdims=True)
+    x = e.center + np.linalg.solve(T, z.T).T
+    h = 1e-6
+    M = np.stack([(loop.simulate(x + h * d) - loop.simulate(x - h * d)) / (2 * h) for d in np.eye(2)], axis=2)
+    sampled = np.linalg.norm(T @ M @ np.linalg.inv(T), 2, axis=(1, 2)).max()
+    assert rate < 1
+    assert sampled * (1 - 1e-6) <= rate <= 1.1 * sampled
+    u = network(loop.model.outputs(x))
+    columns = np.stack(
+        [np.stack([0.1 * np.cos(u[:, 0]), np.full(4000, 0.05)]), np.stack([np.zeros(4000), np.full(4000, 0.2)])]
+    )
+    pushed = error * np.linalg.norm(np.einsum("ij,ajk->aik", T, columns), axis=1).sum(axis=0).max()
+    assert pushed * (1 - 1e-9) <= push <= 1.1 * pushed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_final_stages_hold_the_balls_they_claim(seed: int) -> None:
+    """rate R + push <= R for the first; x* anywhere in its box; the last ball is push / (1 - rate), a little more."""
+    rng = np.random.default_rng(seed)
+    network = Network([Affine(0.2 * rng.standard_normal((2, 3)))])
+    loop = ClosedLoop(Swing(), network, 1e-3)
+    core = Ellipsoid(np.zeros(2), np.array([[2.0, 0.3], [0.0, 1.0]]), 0.2)
+    box = Interval(np.full(2, -1e-4), np.full(2, 1e-4))
+    stages = final_stages(loop, core, box)
+    assert stages
+    outer = core.radius + reach(core, box)
+    for stage in stages:
+        assert stage.rate < 1 and stage.push / (1 - stage.rate) <= stage.radius <= outer
+        assert stage.radius <= 1.0001 * stage.push / (1 - stage.rate)
+        outer = stage.radius
+    end = final_ball(core, box, stages)
+    corner = max(float(np.linalg.norm(core.T @ np.array(c))) for c in product((-1e-4, 1e-4), repeat=2))
+    assert stages[-1].radius + corner <= end.radius <= stages[-1].radius + 1.01 * corner
+    # the errors reach that far: constant errors of both signs move the resting point by push / (1 - rate) at most
+    x = np.zeros((1, 2))
+    for _ in range(200):
+        x = np.stack([np.array(loop.model.step(row, network(np.array(loop.model.observe(row))) + 1e-3)) for row in x])
+    assert np.linalg.norm(core.T @ x[0]) <= end.radius
+
+
+def test_images_are_widened_but_not_across_an_edge_that_they_respect() -> None:
+    loop = ClosedLoop(Swing(), Network([Affine(np.zeros((2, 3)))]))
+    certified = CertifiedSet(loop, [])
+    grid = Grid.around([-1.0, -np.pi], [1.0, np.pi], [False, True], 3)
+    slack = SLACK * grid.width
+    lower = np.stack([grid.low, grid.low + slack / 2, grid.low + 0.5, grid.low - 0.5])
+    upper = np.stack([grid.high, grid.high - slack / 2, grid.low + 0.6, grid.high + 0.5])
+    low, high = certified._widened(grid, lower, upper)
+    assert low[:2, 0].tolist() == [grid.low[0]] * 2 and high[:2, 0].tolist() == [grid.high[0]] * 2
+    np.testing.assert_allclose(lower[2:, 0] - low[2:, 0], slack[0], rtol=1e-5)
+    np.testing.assert_allclose(high[2:, 0] - upper[2:, 0], slack[0], rtol=1e-5)
+    np.testing.assert_allclose(lower[:, 1] - low[:, 1], slack[1], rtol=1e-5)
+    np.testing.assert_allclose(high[:, 1] - upper[:, 1], slack[1], rtol=1e-5)
+    assert SLACK * 8 <= 2.0**-30  # far below a cell of the finest level
+
+
+def test_another_grid_or_an_ellipsoid_may_hold_an_image() -> None:
+    loop = ClosedLoop(Swing(), Network([Affine(np.zeros((2, 3)))]))
+    certified = CertifiedSet(loop, [Ellipsoid(np.array([5.0, 5.0]), np.diag([1.0, 0.5]), 1.0)])
+    first, second = (Grid.around([-1.0, -1.0], [1.0, 1.0], [False, False], 3) for _ in range(2))
+    assert (certified.add_grid(first), certified.add_grid(second)) == (0, 1)
+    second.mark(np.array([[3, 4], [4, 4]]))
+    lower = np.array([[-0.2, 0.01], [-0.2, -0.01], [5.2, 6.0], [5.8, 6.6], [0.3, 0.01], [-2.0, 0.01]])
+    upper = lower + np.array([0.3, 0.2])
+    assert certified._elsewhere(0, lower, upper).tolist() == [True, False, True, False, False, False]
+    assert not certified._elsewhere(1, lower[:1], upper[:1]).any()
+    with pytest.raises(LipctrlError, match="without marked"):
+        certified.add_grid(second)
+    second.mark(np.array([[i, j] for i in (2, 3, 4, 5) for j in (3, 4, 5)]))
+    # a closed cell touches its upper neighbours, which must be marked as well
+    assert certified.rank == 0 and certified.cover(0) == 6
+    assert certified.rank == 1
+    assert certified.records[0].index.tolist() == [[i, j] for i in (2, 3, 4) for j in (3, 4)]

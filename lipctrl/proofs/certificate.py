@@ -20,6 +20,8 @@ from lipctrl.networks.enclosure import InputSet, LayerBounds
 from lipctrl.networks.network import Network
 from lipctrl.plants.plant import Plant
 
+MAX_BYTES = 32 * 2**20
+"""Uncompressed; the checkers read no more either."""
 FORMAT, VERSION = "lipctrl-certificate", 1
 DAMAGED = "The file is damaged or was written by something else: run `lipctrl certify` or `bound` again."
 
@@ -133,8 +135,12 @@ def read_certificate(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is missing, damaged, or no certificate.
     """
     try:
-        content = Path(path).read_bytes()
-        text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        with Path(path).open("rb") as stream:
+            zipped = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if zipped else Path(path).open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
         certificate = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise CertificateError(f"{path} cannot be read as a certificate: {error}.", DAMAGED) from error

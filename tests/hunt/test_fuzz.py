@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import gzip
 import io
 import json
 import pickle
@@ -313,8 +314,12 @@ def formats() -> dict[str, Format]:
         "plant .mat": Format(
             (_mat(), _mat(do_compression=True), _mat(format="4")), _from_file(plant_from_file, "p.mat"), (PlantError,)
         ),
-        "certificate": Format((_certificate(),), _from_file(read_certificate, "c.json"), (CertificateError,)),
-        "certificate, checkers": Format((_certificate(), _cells()), _from_file(_check_everything, "c.json"), ()),
+        "certificate": Format(
+            (_certificate(), gzip.compress(_certificate())), _from_file(read_certificate, "c.json"), (CertificateError,)
+        ),
+        "certificate, checkers": Format(
+            (_certificate(), gzip.compress(_certificate()), _cells()), _from_file(_check_everything, "c.json"), ()
+        ),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from lipctrl.networks.enclosure import InputSet, layer_bounds
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import (
+    MAX_BYTES,
     bounds_block,
     from_hex,
     hex_array,
@@ -111,6 +112,7 @@ def test_an_interrupted_write_leaves_the_old_file(fault, where, tmp_path, monkey
         PACKED[:10] + b"\xff" * 20,
         PACKED[:-8] + b"\0" * 8,
         b"[" * 100000,
+        gzip.compress(b" " * (MAX_BYTES + 1) + b"{}"),
     ],
 )
 def test_what_is_no_certificate_is_refused(content, tmp_path):

@@ -24,13 +24,13 @@ from lipctrl.networks.network import Affine, Network
 from lipctrl.theorems.lipschitz import box_region, state
 
 GAP = 1e-7
-POLICY = Path(__file__).resolve().parents[1] / "policies" / "pendulum-ppo"
+POLICIES = Path(__file__).resolve().parents[1] / "policies"
 #: half-widths of the smallest region, and its centre: cos, sin and speed of the pendulum
 HALF, CENTER = 0.05 * np.array([1.0, 1.0, 8.0]), np.array([0.6, 0.0, 0.0])
 
 
-def regions(factor: float) -> list[tuple[Network, tuple[np.ndarray, np.ndarray]]]:
-    network = lipctrl.load_policy(POLICY).network
+def regions(factor: float, policy: str = "pendulum-ppo") -> list[tuple[Network, tuple[np.ndarray, np.ndarray]]]:
+    network = lipctrl.load_policy(POLICIES / policy).network
     halves = [HALF * factor**k for k in range(10)]
     return [(network, (CENTER - half, CENTER + half)) for half in halves]
 
@@ -38,7 +38,7 @@ def regions(factor: float) -> list[tuple[Network, tuple[np.ndarray, np.ndarray]]
 def updates(size: float) -> list[tuple[Network, None]]:
     """Ten networks, each with all weights moved by `size` times the root mean square of their layer."""
     rng = np.random.default_rng(0)
-    networks = [lipctrl.load_policy(POLICY).network]
+    networks = [lipctrl.load_policy(POLICIES / "pendulum-ppo").network]
     for _ in range(9):
         layers = [
             Affine(f.W + size * np.sqrt(np.mean(f.W**2)) * rng.standard_normal(f.W.shape), f.b)
@@ -56,10 +56,11 @@ def checkpoints(folder: str) -> list[tuple[Network, None]]:
 
 def sequences(folders: list[str]) -> Iterator[tuple[str, list]]:
     for factor in (1.1, 1.25):
-        yield f"10 regions, each {factor:g} times as wide", regions(factor)
-        yield f"10 regions, each {factor:g} times as narrow", regions(factor)[::-1]
+        for policy, kind in (("pendulum-ppo", "tanh"), ("pendulum-sac", "ReLU")):
+            yield f"{policy} ({kind}), 10 regions, each {factor:g} times as wide", regions(factor, policy)
+            yield f"{policy} ({kind}), 10 regions, each {factor:g} times as narrow", regions(factor, policy)[::-1]
     for size in (1e-3, 1e-2, 3e-2):
-        yield f"10 networks, Gaussian updates of {size:g}", updates(size)
+        yield f"pendulum-ppo, 10 networks, Gaussian updates of {size:g}", updates(size)
     for folder in folders:
         found = checkpoints(folder)
         half = len(found) // 2

@@ -32,13 +32,15 @@ Values = Mapping[str, Array]
 class Variable:
     """A named vector variable, or the symmetric matrix variable of order `size`.
 
-    `lower` is the scalar lower bound of every entry of a vector (None: free).
+    `lower` is the scalar lower bound of every entry of a vector (None: free). `labels` are the numbers of the neurons
+    that it weighs; they match the entries of similar problems with each other, and mean nothing else.
     """
 
     name: str
     size: int
     symmetric: bool = False
     lower: float | None = None
+    labels: tuple[int, ...] | None = None
 
     @property
     def n_scalars(self) -> int:

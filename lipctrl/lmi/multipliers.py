@@ -60,7 +60,8 @@ class Signals:
         for k, (a, b) in enumerate(zip(self.A, self.B, strict=True), start=1):
             if a.rows == 0:
                 continue
-            variables.append(Variable(f"T{k}", a.rows if method == "neuron" else 1, lower=0.0))
+            labels = tuple(self.nonlinear[k - 1].tolist())
+            variables.append(Variable(f"T{k}", a.rows if method == "neuron" else 1, lower=0.0, labels=labels))
             terms.append(Multiplier(f"T{k}", a, b))
         return variables, terms
 

@@ -194,3 +194,29 @@ def test_a_wide_layer_is_no_reason_to_fall_back_to_the_product():
     bound = lipschitz.lipschitz(random_network((3, 2500, 2)), gap=1e-6)
     assert bound.method == "neuron" and bound.trust is Trust.PROVED
     assert bound.lower <= bound.upper < 0.9 * bound.product and bound.sdp_gap < 1e-6
+
+
+@pytest.mark.parametrize("name", ["neuron", "layer"])
+@pytest.mark.parametrize("kind", ["relu", "gelu"])
+def test_the_lower_bound_recomputed_from_the_parts_of_the_inequality(kind, name):
+    """<K(rho, t), Y> >= 0 for the Y of the last iterate, minimised over t > 0, in the units of the LMI itself."""
+    lmi = lipschitz.state(random_network((3, 20, 2), kind), method=name).lmi
+    parts = parts_of(lmi)
+    problem, scaling = reduce(parts, lmi.variable(parts.variable).size)
+    run = method._Run(problem, 1e-8)
+    while not run.converged():
+        assert run.advance()
+    scale = np.concatenate([np.ones(2), np.full(3, 1 / scaling.scale)])
+    Y = run.point.Y * scale[:, None] * scale
+    assert np.linalg.eigvalsh(Y)[0] > 0
+    Yo, Yod, Yd = Y[:2, :2], Y[:2, 2:], Y[2:, 2:]
+    Y_norm = float(np.trace(Yd))
+    D, N, Z1 = parts.difference.mid, parts.coupling.mid, parts.Z1.mid
+    enters, leaves = np.einsum("ij,jk,ik->i", D, Yd, D), np.einsum("ji,jk,ki->i", Z1, Yo, Z1)
+    if name == "layer":
+        enters, leaves = enters.sum(keepdims=True), leaves.sum(keepdims=True)
+    lower = (np.sqrt(enters * leaves).sum() - 2 * np.vdot(Yod, N) - np.trace(Yo)) / Y_norm
+    optimum = barrier.solve(lmi, gap=1e-9)
+    assert lower <= optimum.objective
+    assert lower == pytest.approx(optimum.objective, rel=1e-7)
+    assert scaling.lower(run.lower) == pytest.approx(lower, rel=1e-7)

@@ -64,6 +64,29 @@ def test_growing_and_shrinking_regions():
         assert np.median(ratios) <= 0.65
 
 
+@pytest.mark.parametrize("method", ["neuron", "layer"])
+def test_regions_on_which_other_neurons_are_linear(method):
+    """ReLU layers: the sizes of the program change from region to region, the neurons are matched by their numbers."""
+    network, cold, warmed, sizes, previous = random_network((3, 30, 30, 2)), [], [], set(), None
+    center, halves = np.array([0.5, -0.3, 0.8]), 0.1 * 1.1 ** np.arange(8)
+    for half in [*halves, *halves[-2::-1]]:
+        lmi = lipschitz.state(network, InputSet.from_box(center, np.full(3, half)), method=method).lmi
+        sizes.add(lmi.inequalities[0].sizes)
+        reference, solution = solve(lmi, gap=1e-7), solve(lmi, gap=1e-7, warm=previous)
+        assert solution.status == "optimal"
+        assert solution.objective == pytest.approx(reference.objective, rel=2e-7)
+        assert solution.lower <= reference.objective
+        if previous is not None:
+            assert solution.start == "warm" or "other neurons" in solution.start or "far" in solution.start
+            if solution.start == "warm":
+                cold.append(reference.iterations)
+                warmed.append(solution.iterations)
+        previous = solution
+    assert len(sizes) > 4
+    assert len(warmed) > 5
+    assert np.median(warmed) < 0.8 * np.median(cold)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 9999),
@@ -90,7 +113,7 @@ def test_what_is_carried_over_is_feasible_on_both_sides(kind, method):
     old, new = random_network((4, 9, 8, 2), kind), moved(random_network((4, 9, 8, 2), kind), 0.03)
     kept = solve(stated(old, method)).kept
     found = chain.recognise(stated(new, method))
-    rho, t, Y = warm.carry(kept, found.reduction)
+    rho, t, Y = warm.carry(kept, found.reduction, found.neurons)
     state = chain.chain_method._State(found.reduction.chain, rho, t)
     assert np.trace(Y[:4, :4]) == pytest.approx(1.0)
     assert np.abs(state.adjoint(Y, _panels(state, Y))[1:]).max() < 1e-10 * np.abs(Y).max()
@@ -109,7 +132,8 @@ def test_a_warm_start_of_another_shape_is_reported_and_not_taken():
     lmi = stated(random_network((3, 8, 7, 2)))
     cold = solve(lmi)
     for other, words in [
-        (stated(random_network((3, 8, 6, 2))), "layers of"),
+        (stated(random_network((3, 8, 20, 2))), "layers of (3, 8, 20), not (3, 8, 7)"),
+        (stated(random_network((3, 8, 6, 2))), "too far"),
         (stated(random_network((3, 8, 7, 2)), "layer"), "LipSDP-Layer"),
         (stated(random_network((3, 40, 2))), "another method"),
     ]:
@@ -120,8 +144,7 @@ def test_a_warm_start_of_another_shape_is_reported_and_not_taken():
 
 
 def test_a_far_warm_start_is_not_taken_and_a_damaged_one_does_no_harm():
-    network = random_network((3, 8, 7, 2))
-    lmi = stated(network)
+    lmi = stated(random_network((3, 8, 7, 2)))
     cold = solve(lmi)
     far = solve(stated(random_network((3, 8, 7, 2), seed=5)))
     assert "too far" in solve(lmi, warm=far).start

@@ -70,8 +70,8 @@ def test_a_warm_start_is_proved_as_tight_and_what_was_not_taken_is_said(tmp_path
     assert again.note == "" and again.iterations <= 0.6 * first.iterations
     assert again.upper == pytest.approx(first.upper, rel=1e-7)
     assert accepted(again, tmp_path)
-    other = lipctrl.lipschitz(random_network((3, 12, 12, 2)), warm=first)
-    assert "cold (the warm start has layers of (3, 14, 12), not (3, 12, 12))" in other.note
+    other = lipctrl.lipschitz(random_network((3, 30, 12, 2)), warm=first)
+    assert "cold (the warm start has layers of (3, 14, 12), not (3, 30, 12))" in other.note
     without = lipctrl.lipschitz(NETWORK, warm=lipctrl.lipschitz(NETWORK, "product"))
     assert without.iterations == first.iterations and "cold" in without.note
 

@@ -10,21 +10,21 @@ Reference: Helmberg, Rendl, Vanderbei, Wolkowicz, SIAM J. Optim. 6 (1996); Mehro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, lapack
 
 from lipctrl.errors import SolverError
-from lipctrl.lmi.lmi import LMI, Array, Congruence, Multiplier, Values
+from lipctrl.lmi.lmi import LMI, Array, Congruence, MatrixInequality, Multiplier, Values
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.lmi.solvers.steps import step_to_boundary
 
 Stop = Callable[[Mapping[str, Array], float], bool]
 
-#: relative gap above which an iterate is kept for a warm start; shares of the start that are mixed in until it is
+#: relative <M, Y> above which an iterate is kept for a warm start; shares of the start that are mixed in until it is
 #: feasible; how much smaller than that of the start its mu must be; share of mu M^-1 in its dual matrix
 KEPT, SHARES, NEARER, MIXED = 1e-3, (0.0, 1e-3, 0.01, 0.03, 0.1, 0.3), 0.5, 0.3
 
@@ -69,9 +69,15 @@ def solve(
         If the start is missing or not strictly feasible.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    run = _Barrier(lmi, gap, max_iterations, start or lmi.start, stop, deadline)
+    arguments = lmi, gap, max_iterations, start or lmi.start, stop, deadline
+    run = _Barrier(*arguments)
     words = "cold" if warm is None else run.take(warm)
-    return replace(run.run(), start=words, kept=run.kept())
+    solution = run.run()
+    if words == "warm" and solution.status == "inaccurate":
+        words = f"cold (the warm start failed after {solution.iterations} iterations)"
+        run = _Barrier(*arguments)
+        solution = run.run()
+    return replace(solution, start=words, kept=run.kept())
 
 
 def forecast(lmi: LMI) -> int:
@@ -87,13 +93,44 @@ def forecast(lmi: LMI) -> int:
     return int(8 * total)
 
 
+Key = tuple[str | int, int]
+
+
 @dataclass(frozen=True)
 class Kept:
-    """An iterate in the variables of the LMI: y, z, and Y of every inequality."""
+    """An iterate in the variables of the LMI, with keys for the entries of y and for the signals of each inequality."""
 
     y: Array
     z: Array
     Y: tuple[Array, ...]
+    entries: tuple[Key, ...]
+    signals: tuple[tuple[Key, ...], ...]
+
+
+def _entries(lmi: LMI) -> tuple[Key, ...]:
+    """(variable, label or number) of every scalar unknown."""
+    keys: list[Key] = []
+    for v in lmi.variables:
+        own = v.labels if v.labels is not None and len(v.labels) == v.n_scalars else range(v.n_scalars)
+        keys += [(v.name, label) for label in own]
+    return tuple(keys)
+
+
+def _signals(lmi: LMI, inequality: MatrixInequality) -> tuple[Key, ...]:
+    """(block, label of the neuron or number) of every signal."""
+    labels: dict[int, Sequence[int]] = {k: range(size) for k, size in enumerate(inequality.sizes)}
+    for term in inequality.terms:
+        if isinstance(term, Multiplier):
+            own, named = max(term.A.blocks), lmi.variable(term.variable).labels
+            if named is not None and len(named) == inequality.sizes[own]:
+                labels[own] = named
+    return tuple((k, label) for k, every in labels.items() for label in every)
+
+
+def _places(new: Sequence[Key], old: Sequence[Key]) -> list[int]:
+    """Where the keys lie among the old ones; those that are not there are left out."""
+    where = {key: place for place, key in enumerate(old)}
+    return [where[key] for key in new if key in where]
 
 
 class _Barrier:
@@ -109,6 +146,7 @@ class _Barrier:
         if start is None:
             raise SolverError("The interior-point method needs a strictly feasible start.", "Use solver='clarabel'.")
         self.layout = Layout(lmi)
+        self.entries, self.signals = _entries(lmi), tuple(_signals(lmi, each) for each in lmi.inequalities)
         self.blocks = [Dyads(inequality, self.layout) for inequality in lmi.inequalities]
         self.gap, self.max_iterations, self.stop, self.deadline = gap, max_iterations, stop, deadline
         self.cost, self.lower = self.layout.cost, self.layout.lower
@@ -139,30 +177,35 @@ class _Barrier:
     def take(self, warm: object) -> str:
         """Start from the iterate of a similar problem, mixed with the start until it is feasible, if that is nearer."""
         cold = self.point
-        shapes = [M.shape for M in cold.Y]
         if not isinstance(warm, Kept):
             return "cold (the warm start is of another method)"
-        if len(warm.y) != len(cold.y) or [M.shape for M in warm.Y] != shapes:
-            return "cold (the warm start is of another size)"
+        there = _places(self.entries, warm.entries)
+        matched = [_places(keys, names) for keys, names in zip(self.signals, warm.signals, strict=False)]
+        if len(there) < len(self.entries) or [len(each) for each in matched] != [len(M) for M in cold.Y]:
+            return "cold (the warm start is of another size, or of other neurons)"
+        old_y, z = warm.y[there], warm.z[there]
+        Y = [
+            _sym(M[np.ix_(place, place)] / np.outer(own.scale, own.scale))
+            for M, own, place in zip(warm.Y, self.blocks, matched, strict=False)
+        ]
         for share in SHARES:
-            y = (1 - share) * warm.y + share * cold.y
+            y = (1 - share) * old_y + share * cold.y
             if (S := self.slacks(y)) is None:
                 continue
-            Y = [_sym(M / np.outer(b.scale, b.scale)) for M, b in zip(warm.Y, self.blocks, strict=True)]
-            point = _Iterate(y, warm.z, Y)
+            point = _Iterate(y, z, Y)
             s = np.where(self.bounded, y - self.lower, 1.0)
             mu = self.complementarity(S, s, point) / self.degree
             if not mu < NEARER * self.complementarity(self.matrices(cold.y), cold.y - self.lower, cold) / self.degree:
                 break
             point.Y = [(1 - MIXED) * M + MIXED * mu * _inverse(A) for M, A in zip(Y, S, strict=True)]
-            point.z = np.where(self.bounded, (1 - MIXED) * warm.z + MIXED * mu / s, 0.0)
+            point.z = np.where(self.bounded, (1 - MIXED) * z + MIXED * mu / s, 0.0)
             self.point = self.early = point
             return "warm"
         return "cold (the warm start is too far)"
 
     def kept(self) -> Kept:
         Y = tuple(M * np.outer(b.scale, b.scale) for M, b in zip(self.early.Y, self.blocks, strict=True))
-        return Kept(self.early.y, self.early.z, Y)
+        return Kept(self.early.y, self.early.z, Y, self.entries, self.signals)
 
     def matrices(self, y: Array) -> list[Array]:
         return [block.constant + block.linear(y) for block in self.blocks]
@@ -195,7 +238,7 @@ class _Barrier:
             if best_value - lower <= self.gap * scale:
                 status = "optimal"
                 break
-            if best_value - lower > KEPT * scale:
+            if self.complementarity(S, s, point) > KEPT * scale:
                 self.early = point
             if self.deadline is not None and time.perf_counter() > self.deadline:
                 status, iterations = "feasible", iterations - 1

@@ -23,7 +23,7 @@ from lipctrl.lmi.solvers import chain_method
 from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.presolve import Reduction, presolve
 from lipctrl.lmi.solvers.solution import Solution
-from lipctrl.lmi.solvers.warm import Kept, carry
+from lipctrl.lmi.solvers.warm import Kept, Labels, Neurons, carry
 
 Stop = Callable[[Mapping[str, Array], float], bool]
 
@@ -40,6 +40,13 @@ class Recognised:
     reduction: Reduction
     rho: str
     layers: tuple[str, ...]
+    labels: tuple[Labels, ...]
+
+    @property
+    def neurons(self) -> Neurons:
+        """Names of the layers, with the numbers of the neurons that are left of each."""
+        live = (labels[index] for labels, index in zip(self.labels, self.reduction.live, strict=True))
+        return dict(zip(self.layers, live, strict=True))
 
 
 def recognise(lmi: LMI) -> Recognised | None:
@@ -77,7 +84,10 @@ def recognise(lmi: LMI) -> Recognised | None:
     W = [v for _, v, _ in found]
     W[0] = W[0] / np.sqrt(weight)
     reduction = presolve(Chain(tuple(W), tuple(c for _, _, c in found), G, shared))
-    return None if reduction is None else Recognised(reduction, rho, names)
+    if reduction is None:
+        return None
+    labels = [lmi.variable(name).labels or range(sizes[k]) for name, k in zip(names, used[1:], strict=True)]
+    return Recognised(reduction, rho, names, tuple(np.array(every) for every in labels))
 
 
 def _diagonal(supply: Ball | Gram, sizes: tuple[int, ...]) -> Array | None:
@@ -195,7 +205,7 @@ def solve(
     def run(point: tuple[float, Array] | None, dual: Array | None = None) -> chain_method.Outcome:
         return chain_method.minimise(reduction.chain, start=point, dual=dual, **limits)
 
-    carried = "" if warm is None or start is not None else carry(warm, reduction)
+    carried = "" if warm is None or start is not None else carry(warm, reduction, found.neurons)
     words = f"cold ({carried})" if carried and isinstance(carried, str) else "cold"
     if isinstance(carried, str):
         outcome = run(point)
@@ -213,5 +223,5 @@ def solve(
         outcome.iterations,
         "chain",
         words,
-        kept=Kept(reduction, *outcome.kept),
+        kept=Kept(reduction, found.neurons, *outcome.kept),
     )

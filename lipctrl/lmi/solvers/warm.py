@@ -4,7 +4,8 @@ The dual matrix: the directions of its signals (`signals`) are kept, and scaled 
 its outputs. What results is exactly feasible and definite: it bounds the new optimum from below at once. The
 multipliers change inversely to the rows v_i, and are raised from the output side until every D_k = T_k - Q_k > 0. The
 method mixes mu M^-1 into the dual matrix, so that the start is well centred, and keeps an iterate not too near to the
-boundary. Sizes must agree; where the networks differ too much the start in closed form is nearer, and taken.
+boundary. Neurons that were linear on the region before take a direction of their own. Where the networks differ too
+much the start in closed form is nearer, and taken.
 References: Yildirim, Wright, SIAM J. Optim. 12 (2002); Skajaa, Andersen, Ye, Math. Program. Comput. 5 (2013).
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 
 from lipctrl.lmi.lmi import Array
@@ -26,28 +28,39 @@ RAISES = (0.03, 0.1, 0.3)
 COLD, NEARER = 1.5, 0.5
 
 
+Labels = NDArray[np.intp]
+Neurons = dict[str, Labels]
+
+
 @dataclass(frozen=True)
 class Kept:
-    """An iterate (rho, t, Y) in the scaled variables of a reduction."""
+    """An iterate (rho, t, Y) in the scaled variables of a reduction, whose layers have these neurons."""
 
     reduction: Reduction
+    neurons: Neurons
     rho: float
     t: Array
     Y: Array
 
 
-def carry(kept: object, reduction: Reduction) -> tuple[float, Array, Array] | str:
+def carry(kept: object, reduction: Reduction, neurons: Neurons) -> tuple[float, Array, Array] | str:
     """A start (rho, t, Y) for `reduction` in its scaled variables, or why there is none."""
     if not isinstance(kept, Kept):
         return "the warm start is of another method"
     old, new = kept.reduction.chain, reduction.chain
     if old.shared != new.shared:
         return "the warm start is of LipSDP-" + ("Layer" if old.shared else "Neuron")
-    if old.sizes != new.sizes:
+    if kept.neurons.keys() != neurons.keys() or old.sizes[0] != new.sizes[0]:
+        return f"the warm start has layers of {old.sizes}, not {new.sizes}"
+    #: for each neuron its place in the old layer, or -1
+    places = [_places(kept.neurons[name], labels) for name, labels in neurons.items()]
+    if any(
+        2 * np.count_nonzero(place >= 0) < max(len(place), n) for place, n in zip(places, old.sizes[1:], strict=True)
+    ):
         return f"the warm start has layers of {old.sizes}, not {new.sizes}"
     try:
-        Z = feasible_signals(new, *directions_of(old, kept.Y))
-        t = kept.t * np.exp(_logs(kept.reduction) - _logs(reduction)) / _growth(kept.reduction, reduction)
+        Z = feasible_signals(new, *_matched(*directions_of(old, kept.Y), places))
+        t = np.concatenate(_multipliers(kept, reduction, places))
         rho = kept.rho * float(np.exp(kept.reduction.log_rho - reduction.log_rho))
         if not (np.all(t > 0) and rho > 0):
             return "the warm start is no iterate"
@@ -62,27 +75,49 @@ def carry(kept: object, reduction: Reduction) -> tuple[float, Array, Array] | st
     return *best, stacked @ stacked.T
 
 
-def _logs(reduction: Reduction) -> Array:
-    return np.concatenate([s[index] for s, index in zip(reduction.log_t, reduction.live, strict=True)])
+def _places(old: Labels, new: Labels) -> Labels:
+    where = {label: place for place, label in enumerate(old.tolist())}
+    return np.array([where.get(label, -1) for label in new.tolist()], dtype=np.intp)
 
 
-def _growth(old: Reduction, new: Reduction) -> Array:
-    """Ratio of the norms of the rows v_i; in common, of the layers."""
-    parts = []
-    for a, b in zip(_sizes(old), _sizes(new), strict=True):
-        ratio = np.sqrt(b / a)
-        parts.append(np.full(len(a), np.sqrt(b.sum() / a.sum())) if new.chain.shared else ratio)
-    return np.concatenate(parts)
+def _matched(first: Array, directions: list[Array], places: list[Labels]) -> tuple[Array, list[Array]]:
+    """Directions of the new neurons' signals: those of the old, and a dimension of its own for each that is new."""
+    extra = sum(int(np.count_nonzero(place < 0)) for place in places)
+    wide = first.shape[1]
+    out = []
+    for P, place in zip(directions, places, strict=True):
+        rows = np.zeros((len(place), wide + extra))
+        rows[place >= 0, : P.shape[1]] = P[place[place >= 0]]
+        fresh = np.flatnonzero(place < 0)
+        rows[fresh, wide : wide + len(fresh)] = np.eye(len(fresh))
+        wide += len(fresh)
+        extra -= len(fresh)
+        out.append(rows)
+    return np.pad(first, ((0, 0), (0, wide - first.shape[1]))), out
 
 
-def _sizes(reduction: Reduction) -> list[Array]:
-    """Squared norms of the rows v_i before scaling."""
-    logs = [np.full(reduction.chain.sizes[0], reduction.log_rho)]
-    logs += [s[index] for s, index in zip(reduction.log_t, reduction.live, strict=True)]
-    return [
-        np.square(W) @ np.exp(before) * np.exp(-own)
-        for W, own, before in zip(reduction.chain.W, logs[1:], logs[:-1], strict=True)
-    ]
+def _multipliers(kept: Kept, reduction: Reduction, places: list[Labels]) -> list[Array]:
+    """The old multipliers, inversely as the norms of the rows v_i grew; for neurons that are new, their median."""
+    old, shared = kept.reduction, reduction.chain.shared
+    parts = block_slices(old.chain.sizes[1:])
+    out = []
+    for k, (part, place) in enumerate(zip(parts, places, strict=True)):
+        here, there = reduction.log_t[k][reduction.live[k]], old.log_t[k][old.live[k]]
+        a, b = _squares(old, k), _squares(reduction, k)
+        both = place >= 0
+        growth = np.full(int(both.sum()), b.sum() / a.sum()) if shared else b[both] / a[place[both]]
+        t = np.empty(len(place))
+        t[both] = kept.t[part][place[both]] * np.exp(there[place[both]] - here[both]) / np.sqrt(growth)
+        t[~both] = np.median(t[both])
+        out.append(t)
+    return out
+
+
+def _squares(reduction: Reduction, k: int) -> Array:
+    """Squared norms of the rows v_i of a layer before scaling."""
+    own = reduction.log_t[k][reduction.live[k]]
+    before = np.array(reduction.log_rho) if k == 0 else reduction.log_t[k - 1][reduction.live[k - 1]]
+    return np.asarray((np.square(reduction.chain.W[k]) * np.exp(before - own[:, None])).sum(axis=1))
 
 
 def _raised(chain: Chain, rho: float, t: Array, share: float) -> tuple[float, Array]:

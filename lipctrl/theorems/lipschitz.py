@@ -211,7 +211,7 @@ def lipschitz(
             statement.lmi, solver, gap=gap, time_limit=time_limit, memory_limit=memory_limit, warm=previous
         )
     except MemoryLimitError as error:
-        return replace(simple, note=error.message, seconds=time.perf_counter() - began)
+        return replace(simple, note=f"product of norms instead: {error.message}", seconds=time.perf_counter() - began)
     proved = conclude(statement, solution.values)
     if proved is None:
         note = f"no numbers of {solver} could be proved"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipctrl.lmi.solvers import chain, solve, warm
+from lipctrl.lmi.solvers import barrier, chain, solve, warm
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.networks.network import Affine, Network
 from lipctrl.theorems import lipschitz
@@ -158,3 +158,31 @@ def test_a_far_warm_start_is_not_taken_and_a_damaged_one_does_no_harm():
         again = solve(lmi, warm=replace(cold, kept=damaged))
         assert again.status == "optimal"
         assert again.objective == pytest.approx(cold.objective, rel=2e-7)
+
+
+@pytest.mark.parametrize("route", ["chain", "general"])
+def test_a_warm_start_that_breaks_down_gives_way_to_the_cold_one(monkeypatch, route):
+    """The first run fails after two iterations: the second is cold, and nothing that was reached is lost."""
+    module, name = (chain.chain_method._State, "advance") if route == "chain" else (barrier._Barrier, "advance")
+    K = None if route == "chain" else 0.1 * np.ones((2, 3))
+    lmi = lipschitz.state(random_network((3, 8, 7, 2)), shift=K).lmi
+    cold, start = solve(lmi, gap=1e-7), solve(lmi, gap=1e-7, time_limit=0.0)
+    healthy, calls = getattr(module, name), []
+
+    def failing(self, *arguments):
+        calls.append(1)
+        return len(calls) != 3 and healthy(self, *arguments)
+
+    monkeypatch.setattr(module, name, failing)
+    again = solve(lmi, gap=1e-7, warm=cold)
+    assert "failed after" in again.start and again.status == "optimal"
+    assert again.objective <= cold.objective and again.lower >= cold.lower * (1 - 1e-12)
+    calls.clear()
+    monkeypatch.setattr(chain.time if route == "chain" else barrier.time, "perf_counter", _clock(calls))
+    late = solve(lmi, gap=1e-7, warm=cold, time_limit=1.0)
+    assert late.status == "feasible" and late.objective < 0.9 * start.objective
+
+
+def _clock(calls):
+    """Time is up as soon as three steps were made."""
+    return lambda: 0.0 if len(calls) < 3 else 1e3

@@ -76,7 +76,10 @@ def solve(
     if words == "warm" and solution.status == "inaccurate":
         words = f"cold (the warm start failed after {solution.iterations} iterations)"
         run = _Barrier(*arguments)
-        solution = run.run()
+        second = run.run()
+        better = min(solution, second, key=lambda each: each.objective)
+        lower = max(solution.lower, second.lower)
+        solution = replace(second, values=better.values, objective=better.objective, lower=lower)
     return replace(solution, start=words, kept=run.kept())
 
 

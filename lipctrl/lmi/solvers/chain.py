@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -212,7 +212,9 @@ def solve(
     else:
         outcome, words = run(carried[:2], carried[2]), "warm"
         if outcome.status == "inaccurate":
-            first, outcome = outcome, run(point)
+            first, second = outcome, run(point)
+            better = min(first, second, key=lambda each: each.rho)
+            outcome = replace(second, rho=better.rho, t=better.t, lower=max(first.lower, second.lower))
             words = f"cold (the warm start failed after {first.iterations} iterations)"
     values = original(outcome.rho, outcome.t)
     return Solution(

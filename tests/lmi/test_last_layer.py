@@ -175,5 +175,7 @@ def test_other_inequalities_are_left_alone():
     assert last_layer(replace(inequality, constant=-inequality.constant)) is None
     assert last_layer(replace(inequality, terms=(supply, term, term))) is None
     assert last_layer(replace(inequality, terms=(replace(supply, S=supply.S.ball), term))) is None
+    longer = term.A.scale_rows(np.array([2.0, 1.0, 1.0]))
+    assert last_layer(replace(inequality, terms=(supply, replace(term, A=longer)))) is None
     wrong = replace(term.A, blocks={0: term.A.blocks[0], 1: Ball.exact(np.eye(3))})
     assert last_layer(replace(inequality, terms=(supply, replace(term, A=wrong)))) is None

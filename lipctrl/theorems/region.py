@@ -105,6 +105,11 @@ class RegionOfAttraction:
         return self.volume / self.domain_volume
 
     @property
+    def angles(self) -> NDArray[np.bool_]:
+        """Which states full turns leave alone."""
+        return self.cells.grids[-1].angles
+
+    @property
     def everything(self) -> bool:
         """Whether every state of the domain is certified."""
         grid = self.cells.grids[-1]

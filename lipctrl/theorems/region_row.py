@@ -132,18 +132,20 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
         failure = region.failures[0]
         witness = {"kind": failure.kind, "trajectory": failure.trajectory.tolist(), "orbit": failure.orbit.tolist()}
         words = f"not {where} converges: {failure.words}."
-        return _wider(Verdict.REFUTED, Trust.SAMPLED, words, region.share, witness)
+        return _wider(Verdict.REFUTED, Trust.SAMPLED, words, None, witness)
     if not asked:
         return None
     if rest:
         words = f"not {where} converges: the loop also rests at {_point(rest[0])} (proved)."
         witness = {"kind": REST, "trajectory": [rest[0].tolist()] * 2, "orbit": [rest[0].tolist()]}
-        return _wider(Verdict.REFUTED, Trust.PROVED, words, region.share, witness)
+        return _wider(Verdict.REFUTED, Trust.PROVED, words, None, witness)
     words = f"{100 * (1 - region.share):.2g} % of {_box(region)} are left, neither certified nor refuted."
     return _wider(Verdict.INCONCLUSIVE, Trust.SAMPLED, words, region.share, None)
 
 
-def _wider(verdict: Verdict, trust: Trust, words: str, share: float, witness: dict[str, Any] | None) -> TheoremResult:
+def _wider(
+    verdict: Verdict, trust: Trust, words: str, share: float | None, witness: dict[str, Any] | None
+) -> TheoremResult:
     return TheoremResult(DOMAIN, verdict, trust, "nonlinear", "domain", words, share, witness=witness)
 
 
@@ -215,6 +217,7 @@ def picture(region: RegionOfAttraction, per_axis: int = 600) -> dict[str, Any]:
         "low": low,
         "high": high,
         "certified": region.contains(points),
+        "periods": np.where(region.angles, 2 * np.pi, 0.0),
         "share": region.share,
         "ellipsoids": [(e.center, e.P) for e in (region.core, *region.ellipsoids)],
         "others": region.others,

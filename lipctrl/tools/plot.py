@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from lipctrl.presentation import number, number_down, number_up
 from lipctrl.results import Region, Report, Verdict
+from lipctrl.tools.plot_domain import draw_domain, draw_witness
 from lipctrl.tools.reasons import draw_reasons
 
 Array = NDArray[np.float64]
@@ -28,7 +28,6 @@ CERTIFIED = "#009e73"
 INK = "#222222"
 VERDICT_COLOURS = {Verdict.CERTIFIED: "#00734f", Verdict.REFUTED: "#b8400e", Verdict.INCONCLUSIVE: "#8a6100"}
 FONT = {"font.family": "DejaVu Sans", "font.size": 9.5, "axes.titlesize": 11, "axes.labelsize": 10}
-CELLS = ListedColormap(["#bfe6d8"])
 LINES = ("-", "--", ":", "-.")
 
 
@@ -43,7 +42,8 @@ def draw(report: Report) -> Figure:
     """The picture of a report.
 
     Left: the first two states (one state: over time), certified regions projected on them, trajectories simulated in
-    the true plant, where the loop rests and where it is wanted. Right: a row per theorem with its margin.
+    the true plant, where the loop rests and where it is wanted; for the nonlinear loop of two states its domain
+    (plot_domain.py). Right: a row per theorem with its margin.
     """
     import matplotlib
 
@@ -63,7 +63,9 @@ def draw(report: Report) -> Figure:
             va="center",
         )
         figure.text(0.015, 0.905, _subtitle(report), size=9.5, color=INK, va="center")
-        if _n_states(report) == 1:
+        if report.data.get("cells") is not None:
+            _domain(left, report)
+        elif _n_states(report) == 1:
             _over_time(left, report)
         else:
             _phase_plane(left, report)
@@ -108,7 +110,7 @@ def _name(report: Report, i: int) -> str:
     return f"{name} [{units[i]}]" if i < len(units) and units[i] else name
 
 
-def _paths(report: Report) -> Array | None:
+def _paths(report: Report, unwound: bool = True) -> Array | None:
     """All simulated trajectories, shape (steps + 1, starts, n); rows that were cut short are padded with NaN."""
     found = [np.asarray(report.data[key], dtype=np.float64) for key in ("inside", "trajectories") if _has(report, key)]
     if not found:
@@ -116,7 +118,7 @@ def _paths(report: Report) -> Array | None:
     steps = max(len(paths) for paths in found)
     padded = [np.pad(p, ((0, steps - len(p)), (0, 0), (0, 0)), constant_values=np.nan) for p in found]
     paths = np.concatenate([p[:, :: max(1, p.shape[1] // 40)] for p in padded], axis=1)
-    return _unwound(paths, report)
+    return _unwound(paths, report) if unwound else paths
 
 
 def _unwound(paths: Array, report: Report) -> Array:
@@ -159,6 +161,17 @@ def outline(region: Region, axes: tuple[int, int]) -> Array:
     return centre[:, None] + np.linalg.cholesky(shape) @ np.stack([np.cos(angle), np.sin(angle)])
 
 
+def _domain(axes: Axes, report: Report) -> None:
+    x = report.equilibrium.get("x")
+    rest = None if x is None else np.asarray(x, dtype=np.float64)
+    paths = _paths(report, unwound=False)
+    handles = draw_domain(axes, report.data["cells"], rest, paths, report.data.get("target"))
+    axes.set_xlabel(_name(report, 0))
+    axes.set_ylabel(_name(report, 1))
+    axes.set_title("The nonlinear loop: from where it is proved to converge", loc="left")
+    _finish(axes, handles, grid=False)
+
+
 def _phase_plane(axes: Axes, report: Report) -> None:
     i, j = report.data.get("axes", (0, 1))
     paths, regions = _paths(report), _ellipsoids(report)
@@ -185,22 +198,15 @@ def _phase_plane(axes: Axes, report: Report) -> None:
         axes.fill(*points, color=CERTIFIED, alpha=0.13 if k == 0 else 0.0, lw=0, zorder=1.5)
         axes.plot(*points, color=CERTIFIED, ls=LINES[k], lw=2.2, zorder=4)
         handles.append(Line2D([], [], color=CERTIFIED, ls=LINES[k], lw=2.2, label=f"{name}: {region}"))
-    cells = report.data.get("cells")
-    if cells is not None:
-        extent = (cells["low"][0], cells["high"][0], cells["low"][1], cells["high"][1])
-        shown = np.ma.masked_equal(np.asarray(cells["certified"], dtype=np.float64).T, 0.0)
-        axes.imshow(shown, origin="lower", extent=extent, aspect="auto", cmap=CELLS, vmin=0, vmax=1, zorder=1.2)
-        handles.append(Line2D([], [], color=CELLS(1.0), lw=8, label="certified by cells (nonlinear loop)"))
-        failing = np.asarray(cells["failing"], dtype=np.float64)
-        if len(failing):
-            axes.plot(*failing.T, ".", color=STRAYS, ms=2.5, zorder=3)
-            handles.append(
-                Line2D([], [], color=STRAYS, marker=".", ls="", label="simulated start that does not converge")
-            )
     wanted = report.data.get("target")
     if wanted is not None:
         axes.plot(wanted[i], wanted[j], "+", color=INK, ms=13, mew=1.8, zorder=6)
         handles.append(Line2D([], [], color=INK, marker="+", ms=9, mew=1.8, ls="", label="target"))
+    periods = np.asarray(report.data.get("periods", np.zeros(_n_states(report))), dtype=np.float64)
+    for path in _witnesses(report):
+        low = -0.5 * periods if rest is None else rest - 0.5 * periods
+        draw_witness(axes, path[:, [i, j]], low[[i, j]], periods[[i, j]])
+        handles.append(Line2D([], [], color=STRAYS, lw=1.3, marker="X", label="trajectory that refutes"))
     if rest is not None:
         axes.plot(rest[i], rest[j], "o", mfc="white", mec=INK, ms=7, mew=1.8, zorder=5)
         handles.append(Line2D([], [], mfc="white", mec=INK, marker="o", ms=6, mew=1.6, ls="", label="equilibrium"))
@@ -208,9 +214,6 @@ def _phase_plane(axes: Axes, report: Report) -> None:
         axes.set_facecolor("#eef8f4")
         handles.append(Line2D([], [], color="#cdebdf", lw=8, label="certified everywhere (linear model)"))
     _limits(axes, outlines, paths, rest, (i, j), wanted)
-    if cells is not None:
-        axes.set_xlim(*extent[:2])
-        axes.set_ylim(*extent[2:])
     axes.set_xlabel(_name(report, i))
     axes.set_ylabel(_name(report, j))
     more = _n_states(report) - 2
@@ -220,6 +223,13 @@ def _phase_plane(axes: Axes, report: Report) -> None:
         loc="left",
     )
     _finish(axes, handles)
+
+
+def _witnesses(report: Report) -> list[Array]:
+    """Trajectories of the nonlinear loop that refute a claim."""
+    rows = [row for row in report.theorems if row.verdict is Verdict.REFUTED and row.model == "nonlinear"]
+    found = [np.asarray((row.witness or {}).get("trajectory", ()), dtype=np.float64) for row in rows]
+    return [path for path in found if path.ndim == 2 and path.shape[1] == _n_states(report)]
 
 
 def _settled(paths: Array, rest: Array | None) -> NDArray[np.bool_]:
@@ -272,8 +282,9 @@ def _over_time(axes: Axes, report: Report) -> None:
     _finish(axes, handles)
 
 
-def _finish(axes: Axes, handles: list[Any]) -> None:
-    axes.grid(True, color="#e6e6e6", lw=0.7)
+def _finish(axes: Axes, handles: list[Any], grid: bool = True) -> None:
+    if grid:
+        axes.grid(True, color="#e6e6e6", lw=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if handles:

@@ -80,7 +80,7 @@ FOREIGN = {
     "stable_baselines3": ("tools/callback.py",),
     "gymnasium": ("plants/",),
     "cvxpy": ("lmi/solvers/cvxpy.py",),
-    "matplotlib": ("tools/plot.py", "tools/reasons.py"),
+    "matplotlib": ("tools/plot.py", "tools/plot_domain.py", "tools/reasons.py"),
 }
 
 

@@ -190,7 +190,7 @@ def find_region(
     if loop.disturbed and not stages:
         return None
     say("proving ellipsoids")
-    chain = find_ellipsoids(loop, core, deadline=began + _ELLIPSOIDS * time_limit)
+    chain = find_ellipsoids(loop, core, deadline=time.perf_counter() + min(_ELLIPSOIDS * time_limit, 2.0))
     proved = CertifiedSet(loop, [core, *chain])
     history: list[tuple[float, float]] = []
 
@@ -298,8 +298,15 @@ def _domain(
 def _zoom(
     proved: CertifiedSet, seed: Ellipsoid, low: Array, high: Array, deadline: float, steps: tuple[int, ...]
 ) -> None:
-    """Windows about the equilibrium, each three times as wide as the one before, until the domain's cells see them."""
+    """Windows about the equilibrium, each 2.5 times as wide as the one before, until the domain's cells see them.
+
+    The wide ones pay even where little of them is certified: without, steep policies get nothing beyond.
+    """
     half = 1.5 * np.sqrt(np.diag(np.linalg.inv(seed.P)))
+
+    def far(x: Array) -> Array:
+        return np.asarray(np.sum(((x - seed.center) @ seed.T.T) ** 2, axis=1))
+
     while np.any(half < 16.0 * (high - low) / 2**_FIRST / 2) and time.perf_counter() < deadline:
         half = 2.5 * half
         window = Grid.around(
@@ -307,7 +314,7 @@ def _zoom(
         )
         if np.all(window.width > 0.5 * (high - low)):
             return
-        share = fill(proved, proved.add_grid(window), steps, _WINDOW_LAST, deadline, enough=0.9)
+        share = fill(proved, proved.add_grid(window), steps, _WINDOW_LAST, deadline, enough=0.995, arrival=far)
         if share == 0.0:
             return
 

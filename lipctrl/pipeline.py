@@ -19,7 +19,7 @@ from lipctrl.plants.plant import Plant
 from lipctrl.plants.plant_file import plant_from_file
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
-from lipctrl.theorems import region_row
+from lipctrl.theorems import levels_row, region_row
 from lipctrl.theorems.confront import contradiction, trajectories_from
 from lipctrl.theorems.lipschitz import lipschitz
 from lipctrl.theorems.rows import EVERYWHERE, ROWS, certificate_with_head, not_needed
@@ -89,10 +89,10 @@ def certify(
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
     asked = nonlinear or box is not None
-    if asked and not region_row.applies(model):
+    if asked and not (region_row.applies(model) or levels_row.applies(model)):
         raise PlantError(
             f"No region of the nonlinear loop can be proved for {model.name}.",
-            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two states.",
+            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two to six states.",
         )
     equilibrium = _equilibrium(found, network)
     say("bounding the policy (LipSDP)")
@@ -131,6 +131,9 @@ def _nonlinear(
     if point is None or point.in_goal is False:
         row = region_row.goal_row(model, network)
         return ([] if row is None else [row]), {}
+    if levels_row.applies(model):
+        say("region of attraction (ellipsoids)")
+        return [levels_row.levels_row(model, network, point.x, seconds, say, box)[0]], {}
     if not region_row.applies(model):
         return [], {}
     say("region of attraction (cells)")

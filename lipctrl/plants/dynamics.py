@@ -36,6 +36,8 @@ class Dynamics(ABC):
     observation_low, observation_high : ndarray, shape (n_observations,), or None
         What the plant says about the range of its observations.
     goal : Goal or None
+    limits : (low, high) or None
+        The box of states in which f is the plant: outside, rails end and joints meet their stops. None: everywhere.
     leaves_out : tuple of str
         What a linear model of this plant leaves out, in words.
     resolution : float
@@ -58,6 +60,7 @@ class Dynamics(ABC):
     observation_low: Array | None = None
     observation_high: Array | None = None
     goal: Goal | None = None
+    limits: tuple[Array, Array] | None = None
     leaves_out: tuple[str, ...] = ()
     resolution: float = DOUBLE
     vectorised: bool = True

@@ -49,6 +49,7 @@ MAX_DEPTH, CHUNK, NARROW, UNMARKED = 8, 2048, 4, 2**31 - 1
 MAX_COVER, MAX_PARTS, MAX_SECONDS = 1_000_000, 500_000, 600.0
 MAX_PARAMETER_PARTS, HALVINGS = 1024, 4
 U32, SMALL32, LARGEST32 = 2.0**-24, 2.0**-126, 2.0**126
+FIRST_LEVEL, CORNERS = (8, 4, 3, 2, 2, 1), 6
 
 
 class Unreadable(Exception):
@@ -872,16 +873,21 @@ class Ellipsoid:
         return [_sum([part.times(float(t)) for t, part in zip(row, away, strict=True)]) for row in self.T]
 
     def holds(self, x: Sequence[Form]) -> Array:
-        """Whether every point of each cell lies inside: the corners of its zonotope do."""
+        """Whether every point of each cell lies inside: the corners of its zonotope do, or a bound over all of it."""
         z = self.coordinates(x)
         count = max(len(form.G) for form in z)
+        C, G = np.stack([form.c for form in z]), np.stack([_padded(form.G, count) for form in z])
         rest = np.sqrt(np.sum([form.r**2 for form in z], axis=0))
-        worst = np.zeros(len(rest))
-        for signs in range(2**count):
-            sign = np.array([1.0 if signs >> j & 1 else -1.0 for j in range(count)])
-            corner = [form.c + sign @ _padded(form.G, count) for form in z]
-            worst = np.maximum(worst, np.sqrt(np.sum([c**2 for c in corner], axis=0)))
         size = np.sum([np.abs(form.c) + np.abs(form.G).sum(axis=0) for form in z], axis=0)
+        if count <= CORNERS:
+            worst = np.zeros(len(rest))
+            for signs in range(2**count):
+                sign = np.array([1.0 if signs >> j & 1 else -1.0 for j in range(count)])
+                worst = np.maximum(worst, np.sqrt(np.sum((C + sign @ G) ** 2, axis=0)))
+        else:  # |C + G e|^2 <= |C|^2 + 2 sum |G'C| + sum |G'G|
+            slope, gram = np.einsum("ikc,ic->kc", G, C), np.einsum("ikc,ilc->klc", G, G)
+            worst = np.sum(C**2, axis=0) + 2.0 * np.abs(slope).sum(axis=0) + np.abs(gram).sum(axis=(0, 1))
+            worst = np.sqrt(worst + 2.0**-40 * size**2)
         return _up(worst + rest + 8 * (count + 2) * U * size) <= self.radius
 
     def points(self, centers: Array, halves: Array) -> list[Form]:
@@ -901,27 +907,33 @@ def _sum(forms: Sequence[Form]) -> Form:
 
 
 def _cover(n: int, reach: float, deep: int, prove: Callable[[Array, Array], Array], what: str) -> int:
-    """Prove something on cells that cover the ball |z| <= reach, halving those where it fails; returns how many.
+    """Prove something on cells that cover the ball |z| <= reach; those where it fails are halved along one axis after
+    the other. Returns how many.
 
-    Cells are boxes of integers at level L: z in reach 2^(1-L) [k, k+1] - reach; their forms are a little larger.
+    Cells are boxes of integers at level L_i: z_i in reach 2^(1 - L_i) [k, k+1] - reach; their forms are a bit larger.
     """
-    level, used = 4, 0
-    places = np.stack(np.meshgrid(*[np.arange(2**level)] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    levels, turn, used = np.full(n, FIRST_LEVEL[n - 1]), 0, 0
+    places = np.stack(np.meshgrid(*[np.arange(2**level) for level in levels], indexing="ij"), axis=-1).reshape(-1, n)
     while len(places):
         _clock.tick()
-        width = reach * 2.0 ** (1 - level)
-        centers = (places + (0.5 - 2.0 ** (level - 1))) * width
-        halves = np.full(centers.shape, 0.5 * width * (1 + 2.0**-40) + 2.0**-50 * reach)
+        width = reach * 2.0 ** (1 - levels)
+        centers = (places + (0.5 - 2.0 ** (levels - 1))) * width
+        halves = np.broadcast_to(0.5 * width * (1 + 2.0**-40) + 2.0**-50 * reach, centers.shape)
         near = np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1) * (1 - 2.0**-40) <= reach * reach
         places, centers, halves = places[near], centers[near], halves[near]
         used += len(places)
-        _need(level <= deep and used <= MAX_COVER, f"{what}: not proved after {used} cells")
+        _need(levels[turn] <= deep and used <= MAX_COVER, f"{what}: not proved after {used} cells")
         left = []
         for start in range(0, len(places), CHUNK):
             _clock.tick()
             part = slice(start, start + CHUNK)
             left.append(places[part][~prove(centers[part], halves[part])])
-        places, level = _children(np.concatenate(left)) if left else places, level + 1
+        if left:
+            places = np.concatenate(left)
+            places[:, turn] *= 2
+            places = np.concatenate([places, places + np.eye(n, dtype=places.dtype)[turn]])
+            levels[turn] += 1
+            turn = (turn + 1) % n
     return used
 
 
@@ -1012,27 +1024,108 @@ def _spectral(A: Sequence[Sequence[Form]]) -> Array:
 
 
 def prove_decrease(loop: Loop, outer: Ellipsoid, steps: int, before: Sequence[Ellipsoid]) -> int:
-    """V(F^k(x)) < V(x), V = |T (x - center)|^2, wherever V(x) <= radius^2 outside the sets before."""
+    """Wherever V(x) <= radius^2 outside the sets before, V = |T (x - center)|^2: for a j <= steps, V(F^j(x)) < V(x), or
+    F^j(x) lies in one of these sets. Which, is tried as the centre of a cell suggests in floating point."""
 
     def prove(centers: Array, halves: Array) -> Array:
         # |T (x - center)| = |T S z| >= (1 - gap) |z|
         lowest = np.sqrt(np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1)) * (1.0 - outer.gap - 2.0**-40)
         done = lowest > outer.radius
         x = outer.points(centers, halves)
-        for inner in before:
-            done |= inner.holds(x)
+        _hold(done, np.arange(len(done)), _holder([form.c for form in x], before, 1.0), x, before)
         left = np.nonzero(~done)[0]
+        when, where = _route(loop, outer, before, [form.c[left] for form in x], centers[left], steps)
         start = [form.take(left) for form in x]
 
         def falls(part: Loop, some: Array) -> Array:
-            here = [form.take(some) for form in start]
-            old, new = outer.coordinates(here), outer.coordinates(_advanced(part, here, steps))
-            return _sum([(b - a) * (b + a) for a, b in zip(old, new, strict=True)]).range()[1] < 0.0
+            """Whether the plan is proved on the cells of `left` numbered `some`, for a part of the parameters."""
+            good, rest = np.zeros(len(left), dtype=bool), some[when[some] > 0]
+            forms, count = [form.take(rest) for form in start], 0
+            while len(rest):
+                forms, count = _advanced(part, _collapsed(forms, loop.kept) if count else forms, 1), count + 1
+                due = when[rest] == count
+                if due.any():
+                    landed = [form.take(due) for form in forms]
+                    here, to = rest[due], where[rest[due]]
+                    _hold(good, here, to, landed, before)
+                    here, landed = here[to < 0], [form.take(to < 0) for form in landed]
+                    cells = left[here]
+                    growth = _growth(outer.coordinates(landed), centers[cells], halves[cells], outer.gap)
+                    good[here] |= growth < 0.0
+                    rest, forms = rest[~due], [form.take(~due) for form in forms]
+            return good[some]
 
         done[left] = _for_all(loop, len(left), falls)
         return done
 
     return _cover(loop.n, outer.radius * (1.0 + 2.0 * outer.gap + 2.0**-40), 32, prove, "V does not decrease")
+
+
+def _holder(x: Sequence[Array], sets: Sequence[Ellipsoid], share: float) -> Array:
+    """The number of a set that seems to hold each point; -1: none."""
+    holder = np.full(len(x[0]), -1)
+    for i, one in enumerate(sets):
+        away = one.T @ (np.stack(x) - one.center[:, None])
+        holder[np.sum(away**2, axis=0) <= (share * one.radius) ** 2] = i
+    return holder
+
+
+def _hold(done: Array, places: Array, holder: Array, forms: Sequence[Form], sets: Sequence[Ellipsoid]) -> None:
+    """Mark the cells, numbered `places`, whose forms are proved to lie in the set that seems to hold them."""
+    for i in np.unique(holder[holder >= 0]):
+        some = np.nonzero(holder == i)[0]
+        done[places[some]] |= sets[i].holds([form.take(some) for form in forms])
+
+
+def _route(
+    loop: Loop, outer: Ellipsoid, before: Sequence[Ellipsoid], x: Sequence[Array], z: Array, steps: int
+) -> tuple[Array, Array]:
+    """For each point: after how many steps V has clearly fallen (-1), or which set is reached; else the lowest V."""
+    when, where = np.ones(len(z), dtype=np.int64), np.full(len(z), -1)
+    if steps == 1 or not len(z):
+        return when, where
+    when[:] = 0
+    value = np.sum(z * z, axis=1)
+    best, moving = value.copy(), np.arange(len(z))
+    for count in range(1, steps + 1):
+        empty = [Form(c, np.zeros((0, len(c))), np.zeros(len(c))) for c in x]
+        x = [number.value.c for number in loop.step([Number(form) for form in empty])]
+        after = np.sum((outer.T @ (np.stack(x) - outer.center[:, None])) ** 2, axis=0)
+        lower = after < best[moving]
+        when[moving[lower]], best[moving[lower]] = count, after[lower]
+        reached = np.where(after < 0.97 * value[moving], -1, _holder(x, before, 0.98))
+        where[moving], when[moving[reached >= 0]] = reached, count
+        on = ~((after < 0.97 * value[moving]) | (reached >= 0)) & np.isfinite(after)
+        moving, x = moving[on], [c[on] for c in x]
+        if not len(moving):
+            break
+    return when, where
+
+
+def _growth(new: Sequence[Form], centers: Array, halves: Array, gap: float) -> Array:
+    """At least |new|^2 - |T S z|^2 for z = centers + halves e, |TS - I| <= gap: one quadratic a + l'e + e'Qe.
+
+    At most a + sum_j max of (l_j e_j + Q_jj e_j^2) + sum of |Q_ij|, i != j. Each part of the sums is rounded a few
+    hundred times at most: 2^-40 relative to `size`, the squares of all reaches, is more than enough.
+    """
+    k, n = max(len(halves.T), *(len(form.G) for form in new)), len(new)
+    A, R = np.stack([form.c for form in new]), np.stack([form.r for form in new])
+    G = np.stack([_padded(form.G, k) for form in new])
+    reach = np.abs(A) + np.abs(G).sum(axis=1)
+    far = np.sum((np.abs(centers) + halves) ** 2, axis=1)
+    size = np.sum((reach + R) ** 2, axis=0) + far
+    Q = np.einsum("ikc,ilc->klc", G, G)
+    slope = 2.0 * np.einsum("ic,ikc->kc", A, G)
+    for i in range(n):
+        Q[i, i] -= halves[:, i] ** 2
+        slope[i] -= 2.0 * centers[:, i] * halves[:, i]
+    square, slope = np.einsum("kkc->kc", Q), np.abs(slope)
+    peak = (square < 0) & (slope <= -2.0 * square)
+    along = np.where(peak, slope**2 / np.where(peak, -4.0 * square, 1.0), slope + square)
+    mixed = np.abs(Q).sum(axis=(0, 1)) - np.abs(square).sum(axis=0)
+    rest = np.sum(2.0 * reach * R + R**2, axis=0)
+    start = np.sum(A**2, axis=0) - np.sum(centers**2, axis=1)
+    return start + along.sum(axis=0) + mixed + rest + 3.0 * gap * far + 2.0**-40 * size + TINY
 
 
 # --------------------------------------------------------------------------------------------------------------- cells
@@ -1284,6 +1377,8 @@ _OPTIONAL = {
     "claim",
     "assumptions",
     "information",
+    "limits",
+    "box",
 }
 
 
@@ -1310,11 +1405,12 @@ def derive(certificate: dict[str, Any]) -> str:
     core = Ellipsoid(certificate["core"], n, set())
     used, ball = prove_core(loop, core, lower, upper, _list(certificate.get("final", []), "the final balls"))
     cells = [used]
-    ellipsoids = [core]
+    ellipsoids, one_step = [core], True
     for fields in _list(certificate["ellipsoids"], "the ellipsoids"):
         ellipsoid = Ellipsoid(fields, n, {"steps"})
         steps = _count(fields["steps"])
         _need(1 <= steps <= MAX_STEPS, "a strange number of steps")
+        one_step = one_step and steps == 1
         cells.append(prove_decrease(loop, ellipsoid, steps, ellipsoids))
         ellipsoids.append(ellipsoid)
     lines = _list(certificate["records"], "the records")
@@ -1323,18 +1419,75 @@ def derive(certificate: dict[str, Any]) -> str:
     region = Region(loop, ellipsoids, grids)
     for start, end in _runs(records):
         region.add(records[start:end], places[start:end])
-    domain = _fields(certificate["domain"], {"grid", "lower", "upper", "volume"}, "the domain")
-    which = _count(domain["grid"])
-    _need(which < len(grids), "the domain has no grid")
-    low, high = _vector(domain["lower"], n), _vector(domain["upper"], n)
-    _need(np.all(low < high), "the domain is empty")
-    volume = grids[which].volume(low, high)
-    _need(0 <= _number(domain["volume"]) <= volume, "the claimed volume is greater than that of the cells")
+    stays = one_step and not records and not loop.error and not loop.network.float32
+    domain = None
+    if records or certificate["domain"] is not None:
+        fields = _fields(certificate["domain"], {"grid", "lower", "upper", "volume"}, "the domain")
+        which = _count(fields["grid"])
+        _need(which < len(grids), "the domain has no grid")
+        low, high = _vector(fields["lower"], n), _vector(fields["upper"], n)
+        _need(np.all(low < high), "the domain is empty")
+        volume = grids[which].volume(low, high)
+        _need(0 <= _number(fields["volume"]) <= volume, "the claimed volume is greater than that of the cells")
+        domain = low, high, volume
+    more = [_limits_text(certificate["limits"], ellipsoids, stays)] if "limits" in certificate else []
+    more += [_box_text(certificate["box"], ellipsoids)] if "box" in certificate else []
     counts = (cells, len(records), sum(record.size for record in records), region.images)
     policy = certificate.get("policy_sha256")
     _need(policy is None or (isinstance(policy, str) and re.fullmatch("[0-9a-f]{64}", policy)), "a strange digest")
+    if not more:
+        more = ["States on the way may leave the domain."]
+        if domain is None and stays:
+            more = ["States on the way stay in the ellipsoids."]
     ends = None if ball is None else _half_widths(core, ball)
-    return _words(loop, (lower, upper), angles, (low, high, volume), counts, (digest, policy), ends)
+    return _words(loop, (lower, upper), angles, domain, ellipsoids, counts, (digest, policy), more, ends)
+
+
+def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> str:
+    """The ellipsoids lie in the box in which the equations hold; V falls at every step, so trajectories stay there."""
+    fields = _fields(fields, {"lower", "upper"}, "the limits")
+    n = len(ellipsoids[0].center)
+    lower, upper = _vector(fields["lower"], n, "low"), _vector(fields["upper"], n, "high")
+    _need(stays, "limits need ellipsoids of one step, no cells, and no errors of the action")
+    for one in ellipsoids:
+        # |e_i| <= |row i of T^-1| radius, T^-1 = S (T S)^-1 and |(T S)^-1| <= 1 / (1 - gap)
+        reach = _up(np.sqrt(np.sum(one.S**2, axis=1)) * (1.0 + 2.0 * one.gap) * one.radius)
+        slack = 4.0 * U * (np.abs(one.center) + reach)
+        inside = np.all((one.center - reach) - slack >= lower) and np.all((one.center + reach) + slack <= upper)
+        _need(inside, "an ellipsoid leaves the limits of the model")
+    return f"States on the way stay in the ellipsoids, within the limits {_box_name(lower, upper)} of the equations."
+
+
+def _box_text(fields: Any, ellipsoids: Sequence[Ellipsoid]) -> str:
+    fields = _fields(fields, {"lower", "upper"}, "the box")
+    n = len(ellipsoids[0].center)
+    lower, upper = _vector(fields["lower"], n), _vector(fields["upper"], n)
+    _need(np.all(lower <= upper), "the box is empty")
+    box = _box_between(lower[None], upper[None])
+    _need(any(one.holds(box)[0] for one in ellipsoids), "no ellipsoid holds the box")
+    return f"The whole box {_box_name(lower, upper)} is certified."
+
+
+def _box_name(lower: Array, upper: Array) -> str:
+    return " x ".join(f"[{a:.9g}, {b:.9g}]" for a, b in zip(lower, upper, strict=True))
+
+
+def _ball_volume(ellipsoid: Ellipsoid) -> float:
+    """pi^(n/2) / (n/2)! radius^n / |det T|, rounded down."""
+    n = len(ellipsoid.center)
+    rows = [[Fraction(float(value)) for value in row] for row in ellipsoid.T]
+    det = Fraction(1)
+    for i in range(n):
+        place = max(range(i, n), key=lambda k: abs(rows[k][i]))
+        rows[i], rows[place] = rows[place], rows[i]
+        det *= rows[i][i]
+        for k in range(i + 1, n):
+            factor = rows[k][i] / rows[i][i]
+            rows[k] = [a - factor * b for a, b in zip(rows[k], rows[i], strict=True)]
+    unit = Fraction(2) if n % 2 else Fraction(1)
+    for k in range(3 if n % 2 else 2, n + 1, 2):
+        unit *= Fraction(3.141592653589793) * 2 / k
+    return float(unit * Fraction(ellipsoid.radius) ** n / abs(det)) * (1.0 - 2.0**-40)
 
 
 def _half_widths(core: Ellipsoid, radius: float) -> list[float]:
@@ -1357,15 +1510,28 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
 
 
 def _words(
-    loop: Loop, box: Any, angles: Sequence[bool], domain: Any, counts: Any, digests: Any, ends: Any = None
+    loop: Loop,
+    box: Any,
+    angles: Sequence[bool],
+    domain: Any,
+    ellipsoids: Sequence[Ellipsoid],
+    counts: Any,
+    digests: Any,
+    more: Sequence[str],
+    ends: Any = None,
 ) -> str:
     middle = ", ".join(f"{value:.9g}" for value in 0.5 * (box[0] + box[1]))
     width = float(np.max(box[1] - box[0]))
     turns = " modulo 2 pi in " + ", ".join(f"x{i + 1}" for i in range(loop.n) if angles[i]) if any(angles) else ""
-    low, high, volume = domain
-    share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
-    where = " x ".join(f"[{a:.9g}, {b:.9g}]" for a, b in zip(low, high, strict=True))
+    if domain is None:
+        largest = max(_ball_volume(one) for one in ellipsoids)
+        what = f"Region of attraction: {len(ellipsoids)} ellipsoids, the largest of volume {largest:.9g} or more."
+    else:
+        low, high, volume = domain
+        share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
+        what = f"Region of attraction: at least {share:.4f} % of {_box_name(low, high)} (volume {volume:.9g})."
     cells, records, marked, images = counts
+    sources = "cells and ellipsoids" if domain is not None else "ellipsoids"
     disturbed = f"each action wrong by at most {loop.error:.9g} at each step" if loop.error else "no disturbance"
     arithmetic = "real arithmetic (no float32)"
     if loop.network.float32:
@@ -1382,13 +1548,13 @@ def _words(
         for_all = [f"For each constant value of the parameters {inside}, with its own x*:"]
     return "\n".join(
         [
-            f"Region of attraction: at least {share:.4f} % of {where} (volume {volume:.9g}).",
+            what,
             *for_all,
-            f"Every trajectory of the loop from the certified cells and ellipsoids {arrives}{turns},",
+            f"Every trajectory of the loop from the certified {sources} {arrives}{turns},",
             f"the only equilibrium in the box of width {width:.2g} about ({middle}).",
             "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
             f"the exact nonlinear model, {arithmetic}, the deterministic action, {disturbed}.",
-            "States on the way may leave the domain.",
+            *more,
             f"Proved: the core with {cells[0]} cells; {len(cells) - 1} ellipsoids with {sum(cells[1:])} cells; "
             f"{marked} cells in {records} ranks with {images} images.",
             f"Digest of the network: {digests[0]}.",

@@ -69,6 +69,17 @@ class Ellipsoid:
             total = np.asarray((np.sqrt(square + rounded) + rest) * _GROW + _TINY)
         return np.where(np.isnan(total), np.inf, total)
 
+    def lies_in(self, low: Array, high: Array) -> bool:
+        """Whether the set is proved to lie in the box: |x_i - center_i| <= |row i of T^-1| radius."""
+        try:
+            S, error = self.inverse()
+        except LipctrlError:
+            return False
+        # T^-1 = S (T S)^-1
+        reach = np.sqrt(np.sum(S * S, axis=1)) * (self.radius * (1.0 + 2.0 * error)) * _GROW + _TINY
+        slack = 2.0**-50 * (np.abs(self.center) + reach)
+        return bool(np.all(low <= self.center - reach - slack) and np.all(self.center + reach + slack <= high))
+
     def contains_boxes(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
         """Whether the boxes, shape (..., n), lie inside: their corners do."""
         n = len(self.center)

@@ -69,6 +69,25 @@ def region_certificate(
     loop = cells.loop
     if loop.disturbed != bool(stages):
         raise CertificateError("Errors of the action and a final ball belong together.", "Give the stages of the core.")
+    domain = {
+        "grid": len(cells.grids) - 1,
+        "lower": hex_array(lower),
+        "upper": hex_array(upper),
+        "volume": hex_array(volume),
+    }
+    return certificate_of(cells, equilibrium, domain, stages, policy_sha256, information)
+
+
+def certificate_of(
+    cells: CertifiedSet,
+    equilibrium: Interval,
+    domain: dict[str, Any] | None,
+    stages: Sequence[Stage],
+    policy_sha256: str | None,
+    information: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The fields of FORMAT-cells.md."""
+    loop = cells.loop
     network = cells.loop.network
     core, *chain = cells.ellipsoids
     return {
@@ -87,12 +106,7 @@ def region_certificate(
         ],
         "records": [[record.grid, record.level, record.steps, len(record.index)] for record in cells.records],
         "cells": _packed([_sorted_places(record.index, record.level) for record in cells.records]),
-        "domain": {
-            "grid": len(cells.grids) - 1,
-            "lower": hex_array(lower),
-            "upper": hex_array(upper),
-            "volume": hex_array(volume),
-        },
+        "domain": domain,
         "claim": "Every trajectory from the certified set "
         + ("ends in a small ball about" if stages else "converges to")
         + " the equilibrium, modulo full turns of angles.",

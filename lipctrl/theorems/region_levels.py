@@ -110,6 +110,14 @@ def find_levels(
     def larger(ellipsoid: Ellipsoid) -> bool:
         return ellipsoid.volume > _GROWTH * max(e.volume for e in (core, *chain))
 
+    def nearer(ellipsoid: Ellipsoid) -> bool:
+        """Holds more of the corners' rays from the centre."""
+        before, now = max(_held(e, wish.corners) for e in (core, *chain)), _held(ellipsoid, wish.corners)
+        return now > _GROWTH * before or now >= 1.0 > before
+
+    if wish.corners is not None:
+        grow(1, wish, nearer)
+        wish = replace(wish, corners=None)
     grow(1, wish, larger)
     steps = 1
     while steps <= max_steps and chain and time.perf_counter() < deadline:
@@ -124,6 +132,14 @@ def find_levels(
         if len(chain) == before:
             steps *= 2
     return chain
+
+
+def _held(ellipsoid: Ellipsoid, corners: Array | None) -> float:
+    """By how much the corners, shape (k, n), may be moved away from the centre until one leaves; 1: all lie inside."""
+    if corners is None:
+        return 1.0
+    away = np.max(np.linalg.norm((corners - ellipsoid.center) @ ellipsoid.T.T, axis=1))
+    return min(1.0, float(ellipsoid.radius / away))
 
 
 @dataclass

@@ -1,0 +1,69 @@
+"""The certificate of a chain of level sets: that of a region of attraction (FORMAT-cells.md) without cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.errors import CertificateError
+from lipctrl.intervals.interval import Interval
+from lipctrl.proofs.cells import CertifiedSet
+from lipctrl.proofs.certificate import hex_array
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.region_certificate import certificate_of
+
+Array = NDArray[np.float64]
+
+
+def levels_certificate(
+    loop: ClosedLoop,
+    equilibrium: Interval,
+    core: Ellipsoid,
+    levels: Sequence[Ellipsoid],
+    *,
+    limits: tuple[Array, Array] | None = None,
+    box: tuple[Array, Array] | None = None,
+    policy_sha256: str | None = None,
+    information: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The certificate of a core and a chain of levels.
+
+    Parameters
+    ----------
+    loop : ClosedLoop
+        Without errors of the action.
+    equilibrium : Interval, shape (n,)
+        Contains exactly one equilibrium.
+    core : Ellipsoid
+    levels : sequence of Ellipsoid
+        In the order of their proofs; with the attribute `steps` if they need more than one.
+    limits : (low, high), optional
+        The box in which the equations hold; it contains the core and all levels, of one step each.
+    box : (low, high), optional
+        A box that one of the levels contains.
+    policy_sha256, information
+        As in :func:`lipctrl.proofs.region_certificate.region_certificate`.
+
+    Raises
+    ------
+    CertificateError
+        If the levels were proved for errors of the action.
+    PlantError
+        If the model's equations cannot be written as a program.
+    """
+    if loop.action_error:
+        raise CertificateError("The format has no levels for errors of the action.", "Prove them without.")
+    content = certificate_of(CertifiedSet(loop, [core, *levels]), equilibrium, None, (), policy_sha256, information)
+    if limits is not None:
+        content["limits"] = {"lower": _limit(limits[0]), "upper": _limit(limits[1])}
+    if box is not None:
+        content["box"] = {"lower": hex_array(box[0]), "upper": hex_array(box[1])}
+    return content
+
+
+def _limit(values: Array) -> list[str]:
+    return [str(value) if np.isinf(value) else hex_array(value) for value in np.asarray(values, dtype=np.float64)]

@@ -1,0 +1,207 @@
+"""Region of attraction of the nonlinear loop of an exact model in three to six states: a chain of level sets.
+
+The ladder, each rung proved by itself and resting on the one below:
+
+    equilibrium   proofs/equilibrium.py   exactly one equilibrium x* in a tiny box
+    core          proofs/core.py          the loop contracts in an ellipsoid about x*
+    levels        proofs/decrease.py      a quadratic V falls outside the core and the levels before
+
+Anytime: what is proved when the time is up is proved.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lipctrl.errors import LipctrlError
+from lipctrl.intervals.interval import Interval
+from lipctrl.networks.network import Network
+from lipctrl.plants.model import Model
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.equilibrium import prove_equilibrium
+from lipctrl.theorems.level_shape import Wish, covered
+from lipctrl.theorems.region_core import find_core
+from lipctrl.theorems.region_levels import Level, converges, find_levels
+
+Array = NDArray[np.float64]
+Progress = Callable[[str], None]
+
+LEAST, MOST = 3, 6
+"""Numbers of states."""
+_RADII = (1e-9, 1e-8, 1e-7, 1e-6)
+_CORE_SPLITS = {3: 10, 4: 6, 5: 4, 6: 3}
+_STARTS, _PATIENCE = 2_000, 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class LevelRegion:
+    """States from which every trajectory of the nonlinear loop is proved to converge to the equilibrium.
+
+    Attributes
+    ----------
+    loop : ClosedLoop
+    equilibrium : Interval
+        Contains exactly one equilibrium, x*.
+    core : Ellipsoid
+    levels : tuple of Level
+        A chain: V of each falls outside the core and the levels before. Their union is the region.
+    limits : (low, high) or None
+        The box in which the equations hold. Core and levels lie in it, and trajectories stay in them.
+    box : (low, high) or None
+        What was required, and whether one of the levels contains it.
+    box_certified : bool
+    simulated_share : float
+        Of starts in the box around the largest level, how many converge in simulation.
+    covered_share : float
+        Of those that converge, how many are certified.
+    seconds : float
+    """
+
+    loop: ClosedLoop
+    equilibrium: Interval
+    core: Ellipsoid
+    levels: tuple[Level, ...]
+    limits: tuple[Array, Array] | None
+    box: tuple[Array, Array] | None
+    box_certified: bool
+    simulated_share: float
+    covered_share: float
+    seconds: float
+
+    @property
+    def largest(self) -> Ellipsoid:
+        return max((self.core, *self.levels), key=lambda e: e.volume)
+
+    @property
+    def volume(self) -> float:
+        """Of the largest level, rounded down."""
+        return self.largest.volume * (1.0 - 1e-9)
+
+    @property
+    def cells(self) -> int:
+        return sum(level.cells for level in self.levels)
+
+    def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
+        """Whether states, shape (N, n), lie in the region (floating point at its edge)."""
+        return covered((self.core, *self.levels), np.asarray(x, dtype=np.float64))
+
+
+def find_level_region(
+    model: Model,
+    network: Network,
+    equilibrium: ArrayLike,
+    *,
+    box: tuple[ArrayLike, ArrayLike] | None = None,
+    time_limit: float = 30.0,
+    max_steps: int = 2,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LevelRegion | None:
+    """Search and prove a chain of level sets about one equilibrium; None if no core could be proved.
+
+    Parameters
+    ----------
+    model : Model
+        Discrete time, exact equations, three to six states.
+    network : Network
+    equilibrium : array_like, shape (n,)
+        From Newton's method.
+    box : (low, high), optional
+        A box of states that one level should contain; then it grows as it can.
+    time_limit : float
+        Seconds for the search.
+    max_steps : int
+        V may fall after any of so many steps; one step alone where the model has limits.
+    seed : int
+    progress : callable, optional
+
+    Raises
+    ------
+    LipctrlError
+        If the model is not of this kind, the box is none, or the proof contradicts the simulation (a fault of ours).
+    """
+    began = time.perf_counter()
+    deadline = began + time_limit
+    n = model.n_states
+    if model.dt == 0 or not LEAST <= n <= MOST:
+        raise LipctrlError(
+            f"Level sets by branch and bound need a discrete-time model of {LEAST} to {MOST} states, given {n} and "
+            f"dt = {model.dt}.",
+            "Use the sector theorems on the linearised plant.",
+        )
+    wanted = None if box is None else _box(box, n)
+    say = progress or (lambda stage: None)
+    loop = ClosedLoop(model, network)
+    guess = np.asarray(equilibrium, dtype=np.float64)
+    rest = prove_equilibrium(model, network, guess, _RADII)
+    if rest is None:
+        return None
+    say("proving a core")
+    core = find_core(loop, guess, rest.x, _CORE_SPLITS[n])
+    limits = model.limits
+    if core is None or not (limits is None or core.lies_in(*limits)):
+        return None
+    corners = None if wanted is None else _corners(*wanted)
+    low, high = (None, None) if limits is None else limits
+    say("proving level sets")
+    chain = find_levels(
+        loop,
+        core,
+        deadline=deadline,
+        wish=Wish(low, high, corners),
+        max_steps=1 if limits is not None else max_steps,
+        seed=seed,
+        progress=lambda level: say(f"proving level sets: volume {level.volume:.4g}"),
+    )
+    if limits is not None:
+        # levels rest on those before: the first that leaves the limits ends the chain
+        inside = [level.lies_in(*limits) for level in chain]
+        chain = chain[: inside.index(False)] if False in inside else chain
+    say("simulating")
+    largest = max((core, *chain), key=lambda e: e.volume)
+    half = largest.half_widths
+    starts = largest.center + half * np.random.default_rng(seed).uniform(-1.0, 1.0, (_STARTS, n))
+    arrived = converges(loop, core, starts, 20.0 * half)
+    claimed = covered((core, *chain), starts)
+    _confront(loop, core, starts[claimed & ~arrived])
+    return LevelRegion(
+        loop=loop,
+        equilibrium=rest.x,
+        core=core,
+        levels=tuple(chain),
+        limits=limits,
+        box=wanted,
+        box_certified=wanted is not None
+        and any(bool(e.contains_boxes(wanted[0][None], wanted[1][None])[0]) for e in (core, *chain)),
+        simulated_share=float(arrived.mean()),
+        covered_share=float((claimed & arrived).sum() / max(int(arrived.sum()), 1)),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _confront(loop: ClosedLoop, core: Ellipsoid, late: Array) -> None:
+    """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
+    arrived = converges(loop, core, late, np.full(loop.n, 1e9), _PATIENCE)
+    if not arrived.all():
+        raise LipctrlError(
+            f"The proof contradicts the simulation from {late[~arrived][0].tolist()}.",
+            "This is a fault of lipctrl: please report it with the policy.",
+        )
+
+
+def _box(box: tuple[ArrayLike, ArrayLike], n: int) -> tuple[Array, Array]:
+    low, high = (np.asarray(end, dtype=np.float64) for end in box)
+    if not (low.shape == high.shape == (n,) and np.all(np.isfinite(low) & np.isfinite(high)) and np.all(low < high)):
+        raise LipctrlError(f"A box of states needs two corners of {n} finite numbers, lower < upper, given {box}.")
+    return low, high
+
+
+def _corners(low: Array, high: Array) -> Array:
+    n = len(low)
+    return np.array([[(high if corner >> i & 1 else low)[i] for i in range(n)] for corner in range(2**n)])

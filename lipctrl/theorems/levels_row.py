@@ -1,0 +1,114 @@
+"""The row of the report about the nonlinear loop in three to six states, and its certificate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from lipctrl.networks.network import Network
+from lipctrl.plants.model import Model
+from lipctrl.proofs.levels_certificate import levels_certificate
+from lipctrl.results import Region, TheoremResult, Trust, Verdict
+from lipctrl.theorems.level_region import LEAST, MOST, LevelRegion, find_level_region
+
+NAME = "region of attraction (ellipsoids)"
+
+
+def applies(model: Any) -> bool:
+    """Whether the theorem can be tried: exact equations without uncertain parameters, sampled, three to six states."""
+    return isinstance(model, Model) and not model.uncertain and model.dt != 0 and LEAST <= model.n_states <= MOST
+
+
+def levels_row(
+    model: Model,
+    network: Network,
+    equilibrium: ArrayLike,
+    seconds: float,
+    progress: Callable[[str], None] | None = None,
+    box: tuple[ArrayLike, ArrayLike] | None = None,
+) -> tuple[TheoremResult, LevelRegion | None]:
+    """The nonlinear loop: from which states does every trajectory converge to the equilibrium?
+
+    Parameters
+    ----------
+    model : Model
+        With a goal, in which the equilibrium is wanted.
+    network : Network
+    equilibrium : array_like, shape (n,)
+        From Newton's method.
+    seconds : float
+        Time for the search.
+    progress : callable, optional
+    box : (low, high), optional
+        States that should all be certified: the row is CERTIFIED only if they are.
+
+    Returns
+    -------
+    row : TheoremResult
+    region : LevelRegion or None
+    """
+    began = time.perf_counter()
+    region = find_level_region(model, network, equilibrium, box=box, time_limit=seconds, progress=progress)
+    took = time.perf_counter() - began
+
+    def row(verdict: Verdict, trust: Trust, reason: str, found: Region | None, certified: bool) -> TheoremResult:
+        certificate = _certificate(region) if certified and region is not None else None
+        share = None if region is None else region.covered_share
+        return TheoremResult(
+            NAME, verdict, trust, "nonlinear", "local", reason, share, found, took, certificate=certificate
+        )
+
+    if region is None:
+        reason = "no neighbourhood of the equilibrium was found in which the nonlinear loop contracts."
+        return row(Verdict.INCONCLUSIVE, Trust.SAMPLED, reason, None, False), None
+    units = " x ".join(model.state_names) or "states"
+    largest = region.largest
+    found = Region(
+        "ellipsoids", region.volume, units, largest.center, largest.P, 1.0, simulated_share=region.simulated_share
+    )
+    words = _words(region, units)
+    if not _in_goal(model, region):
+        reason = f"the loop does not rest in its goal set, though {words}"
+        return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, None, False), region
+    if region.box is not None and not region.box_certified:
+        reason = f"not the whole required box {_box(*region.box)} was certified, though {words}"
+        return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, found, True), region
+    return row(Verdict.CERTIFIED, Trust.PROVED, words, found, True), region
+
+
+def _words(region: LevelRegion, units: str) -> str:
+    count = 1 + len(region.levels)
+    reach = ", ".join(f"{value:.4g}" for value in region.largest.half_widths)
+    path = ""
+    if region.limits is not None:
+        path = " and stays in them, within the limits of the equations"
+    elif all(level.steps == 1 for level in region.levels):
+        path = " and stays in them"
+    required = (
+        f" They contain the whole box {_box(*region.box)}." if region.box is not None and region.box_certified else ""
+    )
+    return (
+        f"every trajectory of the nonlinear loop from a chain of {count} ellipsoids converges to the equilibrium{path}."
+        f" The largest has volume {region.volume:.6g} ({units}) and half widths ({reach}).{required} Of simulated "
+        f"starts in the box around it {100 * region.simulated_share:.1f} % converge; the ellipsoids hold "
+        f"{100 * region.covered_share:.1f} % of these."
+    )
+
+
+def _certificate(region: LevelRegion) -> dict[str, Any]:
+    box = region.box if region.box_certified else None
+    return levels_certificate(
+        region.loop, region.equilibrium, region.core, region.levels, limits=region.limits, box=box
+    )
+
+
+def _box(low: Any, high: Any) -> str:
+    return " x ".join(f"[{a:.5g}, {b:.5g}]" for a, b in zip(low, high, strict=True))
+
+
+def _in_goal(model: Model, region: LevelRegion) -> bool:
+    goal = model.goal
+    return goal is None or (goal.contains(region.equilibrium.lo) and goal.contains(region.equilibrium.hi))

@@ -1430,7 +1430,9 @@ def derive(certificate: dict[str, Any]) -> str:
         volume = grids[which].volume(low, high)
         _need(0 <= _number(fields["volume"]) <= volume, "the claimed volume is greater than that of the cells")
         domain = low, high, volume
-    more = [_limits_text(certificate["limits"], ellipsoids, stays)] if "limits" in certificate else []
+    widened = copy.copy(core)
+    widened.radius = float(_up(core.radius + 2.0 * _norm_up(core.coordinates(_box_between(lower[None], upper[None])))))
+    more = [_limits_text(certificate["limits"], [widened, *ellipsoids], stays)] if "limits" in certificate else []
     more += [_box_text(certificate["box"], ellipsoids)] if "box" in certificate else []
     counts = (cells, len(records), sum(record.size for record in records), region.images)
     policy = certificate.get("policy_sha256")
@@ -1438,13 +1440,16 @@ def derive(certificate: dict[str, Any]) -> str:
     if not more:
         more = ["States on the way may leave the domain."]
         if domain is None and stays:
-            more = ["States on the way stay in the ellipsoids."]
+            more = ["States on the way stay in the ellipsoids (the core taken about x*)."]
     ends = None if ball is None else _half_widths(core, ball)
     return _words(loop, (lower, upper), angles, domain, ellipsoids, counts, (digest, policy), more, ends)
 
 
 def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> str:
-    """The ellipsoids lie in the box in which the equations hold; V falls at every step, so trajectories stay there."""
+    """The ellipsoids lie in the box in which the equations hold; V falls at every step, so trajectories stay there.
+
+    The core contracts about x*, from where it lies in one widened by twice the distance of x* from its centre.
+    """
     fields = _fields(fields, {"lower", "upper"}, "the limits")
     n = len(ellipsoids[0].center)
     lower, upper = _vector(fields["lower"], n, "low"), _vector(fields["upper"], n, "high")
@@ -1455,7 +1460,7 @@ def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> s
         slack = 4.0 * U * (np.abs(one.center) + reach)
         inside = np.all((one.center - reach) - slack >= lower) and np.all((one.center + reach) + slack <= upper)
         _need(inside, "an ellipsoid leaves the limits of the model")
-    return f"States on the way stay in the ellipsoids, within the limits {_box_name(lower, upper)} of the equations."
+    return f"States on the way stay in the ellipsoids (the core taken about x*), within the limits {_box_name(lower, upper)} of the equations."
 
 
 def _box_text(fields: Any, ellipsoids: Sequence[Ellipsoid]) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.core import reach
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.theorems.level_shape import Wish, covered
@@ -145,7 +146,11 @@ def find_level_region(
     say("proving a core")
     core = find_core(loop, guess, rest.x, _CORE_SPLITS[n])
     limits = model.limits
-    if core is None or not (limits is None or core.lies_in(*limits)):
+    if core is None:
+        return None
+    # it contracts about x*
+    wide = replace(core, radius=(core.radius + 2.0 * reach(core, rest.x)) * (1.0 + 2.0**-36))
+    if not (limits is None or wide.lies_in(*limits)):
         return None
     corners = None if wanted is None else _corners(*wanted)
     low, high = (None, None) if limits is None else limits

@@ -1,0 +1,325 @@
+"""Chains of level sets in three and four dimensions: what is certified converges, what does not is never certified."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipctrl.errors import LipctrlError
+from lipctrl.intervals.affine import AffineForm
+from lipctrl.intervals.functions import clip
+from lipctrl.intervals.interval import Interval
+from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.plants.goal import Goal
+from lipctrl.plants.model import Model
+from lipctrl.plants.models.cartpole import CartPole
+from lipctrl.proofs import check_cells
+from lipctrl.proofs.certificate import write_certificate
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.core import prove_core
+from lipctrl.proofs.decrease import growth, prove_decrease
+from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.levels_certificate import levels_certificate
+from lipctrl.results import Verdict
+from lipctrl.theorems.cma import cma
+from lipctrl.theorems.level_region import LevelRegion, find_level_region
+from lipctrl.theorems.levels_row import levels_row
+
+GAINS = np.array([[2.776, 5.195, 45.32, 11.30]])
+"""dlqr(diag(1, 1, 10, 1), .1) of the cart-pole."""
+
+
+def saturating(gains: np.ndarray) -> Network:
+    """u = 10 tanh(K x / 10)."""
+    return Network([Affine(gains / 10), Elementwise("tanh", 1), Affine([[10.0]])])
+
+
+class Rail(CartPole):
+    """The cart-pole on a rail that ends at +-1 m."""
+
+    limits = (np.array([-1.0, -np.inf, -np.inf, -np.inf]), np.array([1.0, np.inf, np.inf, np.inf]))
+
+
+class Three(Model):
+    """.2 x + x^3 (basin |x| < sqrt(.8)), beside two states that decay."""
+
+    n_states, n_actions, n_observations, dt = 3, 1, 3, 1.0
+    periods = np.zeros(3)
+    state_low, state_high = np.full(3, -2.0), np.full(3, 2.0)
+    action_low, action_high = np.array([-np.inf]), np.array([np.inf])
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return 1.1 * x[0] + clip(u[0], -2.0, 2.0) + x[0] ** 3, 0.5 * x[1], 0.5 * x[2] + 0.1 * x[1]
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(x)
+
+
+class Swap(Model):
+    """(x, y) -> (2 y, .1 x): |.| grows in one step from (0, 1), and falls by .2 in two."""
+
+    n_states, n_actions, n_observations, dt = 2, 1, 2, 1.0
+    periods = np.zeros(2)
+    state_low, state_high = np.full(2, -1.0), np.full(2, 1.0)
+    action_low, action_high = np.array([-np.inf]), np.array([np.inf])
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return 2.0 * x[1] + u[0], 0.1 * x[0]
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(x)
+
+
+def three() -> ClosedLoop:
+    return ClosedLoop(Three(), Network([Affine([[-0.9, 0.0, 0.0]])]))
+
+
+def swap() -> ClosedLoop:
+    return ClosedLoop(Swap(), Network([Affine([[0.0, 0.0]])]))
+
+
+@pytest.fixture(scope="module")
+def region() -> LevelRegion:
+    found = find_level_region(CartPole(), saturating(GAINS), np.zeros(4), time_limit=20.0, max_steps=0)
+    assert found is not None
+    return found
+
+
+def on(ellipsoid: Ellipsoid, count: int, share: float, seed: int = 0) -> np.ndarray:
+    z = np.random.default_rng(seed).standard_normal((count, len(ellipsoid.center)))
+    z *= share * ellipsoid.radius / np.linalg.norm(z, axis=1, keepdims=True)
+    return ellipsoid.center + z @ np.linalg.inv(ellipsoid.T).T
+
+
+def test_a_level_reaches_the_saddle_and_not_beyond() -> None:
+    boundary = np.sqrt(0.8)
+    ball = Ellipsoid(np.zeros(3), np.diag([1.0, 0.3, 0.3]), 1.3)
+    answer = prove_decrease(three(), ball, Ellipsoid(np.zeros(3), np.eye(3), 0.1), splits=6)
+    assert answer.proved is not None and 0.98 * boundary < answer.proved.radius < boundary
+
+
+def test_a_level_that_may_take_two_steps() -> None:
+    ball, inner = Ellipsoid(np.zeros(2), np.eye(2), 1.0), Ellipsoid(np.zeros(2), np.eye(2), 1e-2)
+    one, two = (prove_decrease(swap(), ball, inner, steps) for steps in (1, 2))
+    assert one.proved is None or one.proved.radius < 0.02
+    assert two.proved is not None and two.proved.radius > 0.99
+
+
+def test_a_level_may_reach_an_inner_set_instead() -> None:
+    """About (1, 0): |x - (1, 0)| grows at every step, since trajectories go to 0; but they reach the inner ball."""
+    ball, inner = Ellipsoid(np.array([1.0, 0.0]), np.eye(2), 0.4), Ellipsoid(np.zeros(2), np.eye(2), 0.5)
+    found = prove_decrease(swap(), ball, inner, 2)
+    assert found.proved is not None and found.proved.radius > 0.39
+    smaller = prove_decrease(swap(), ball, Ellipsoid(np.zeros(2), np.eye(2), 0.1), 2, 5000)
+    assert smaller.proved is None or smaller.proved.radius < 0.39
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_bounds_of_the_growth_against_exact_arithmetic(n: int) -> None:
+    """Of |c + G e + d|^2 - |z + h e|^2, |d| <= r, on corners and points inside; attained for n = 1, r = 0."""
+    rng = np.random.default_rng(5)
+    cells, k = 40, n + 1
+    center, half = rng.standard_normal((cells, n)), rng.uniform(0.1, 0.5, (cells, n))
+    c, G = 0.9 * center.T + 0.1 * rng.standard_normal((n, cells)), 0.4 * rng.standard_normal((n, k, cells))
+    r = np.zeros((n, cells)) if n == 1 else rng.uniform(0, 0.1, (n, cells))
+    if n == 1:
+        G[:, 1] = 0.0
+    old = AffineForm.cells(center, half)
+    ours = growth(old, tuple(AffineForm(c[i], G[i], r[i]) for i in range(n)))
+    theirs = check_cells._growth([check_cells.Form(c[i], G[i], r[i]) for i in range(n)], center, half, 0.0)
+    best = [Fraction(-(10**9))] * cells
+    for e in [*itertools.product((-1.0, 1.0), repeat=k), *rng.uniform(-1, 1, (400, k)), *np.eye(k) * 0.0]:
+        exact = [Fraction(float(value)) for value in e]
+        for cell in range(cells):
+            total = Fraction(0)
+            for i in range(n):
+                value = Fraction(c[i, cell]) + sum(Fraction(G[i, j, cell]) * exact[j] for j in range(k))
+                value += Fraction(r[i, cell]) * (1 if value >= 0 else -1)
+                total += value**2 - (Fraction(center[cell, i]) + Fraction(half[cell, i]) * exact[i]) ** 2
+            best[cell] = max(best[cell], total)
+    for bound in (ours, theirs):
+        assert all(Fraction(float(b)) >= t for b, t in zip(bound, best, strict=True))
+        assert n > 1 or np.allclose(bound, [float(t) for t in best], atol=2e-3)
+
+
+def test_trajectories_from_every_level_converge_and_stay(region: LevelRegion) -> None:
+    assert region.volume > 100.0 and len(region.levels) >= 3
+    for level in region.levels:
+        x = np.vstack([on(level, 300, 1.0), on(level, 200, 0.9, 1)])
+        for _ in range(1500):
+            x = region.loop.simulate(x)
+            assert level.steps > 1 or np.all(region.contains(region.core.center + (x - region.core.center) * 0.999))
+        assert np.all(np.abs(x) < 1e-6)
+
+
+def test_states_that_fall_are_not_certified(region: LevelRegion) -> None:
+    rng = np.random.default_rng(2)
+    starts = region.core.center + 1.2 * region.largest.half_widths * rng.uniform(-1, 1, (4000, 4))
+    claimed, x = region.contains(starts), starts
+    for _ in range(1500):
+        x = region.loop.simulate(x)
+    arrived = np.all(np.abs(x) < 1e-6, axis=1)
+    assert not np.any(claimed & ~arrived)
+    assert np.any(~arrived) and np.any(claimed)
+
+
+def test_a_loop_that_is_barely_unstable_is_never_certified() -> None:
+    """The gain on the position is turned until the spectral radius is 1.0003; with .9997 there is a region."""
+    model = CartPole()
+    A, B, _ = model.derivatives(np.zeros(4), np.zeros(1))
+
+    def network(gain: float) -> Network:
+        return saturating(np.array([[gain, 5.195, 45.32, 11.30]]))
+
+    def rho(gain: float) -> float:
+        return float(np.max(np.abs(np.linalg.eigvals(A + B @ np.array([[gain, 5.195, 45.32, 11.30]])))))
+
+    low, high = -1.0, 2.776
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if rho(middle) > 1.0003 else (low, middle)
+    assert 1.0002 < rho(low) < 1.0004
+    assert find_level_region(model, network(low), np.zeros(4), time_limit=5.0) is None
+    ball = Ellipsoid(np.zeros(4), np.diag([1.0, 1.0, 5.0, 1.0]), 1e-6)
+    assert prove_core(ClosedLoop(model, network(low)), ball, Interval(np.zeros(4), np.zeros(4)), 4) is None
+
+
+def test_a_box_that_is_required_and_one_that_is_too_much() -> None:
+    half = np.array([1.0, 0.5, 0.1, 0.3])
+    row, region = levels_row(CartPole(), saturating(GAINS), np.zeros(4), 12.0, box=(-half, half))
+    assert row.verdict is Verdict.CERTIFIED and region is not None and region.box_certified
+    assert "whole box" in row.reason and row.certificate is not None and "box" in row.certificate
+    corner = np.array([half * np.where([i >> k & 1 for k in range(4)], 1, -1) for i in range(16)])
+    assert np.all(region.contains(corner))
+    assert row.region is not None and row.region.kind == "ellipsoids" and row.region.volume == region.volume
+    far = np.array([1.0, 0.5, 3.0, 0.3])
+    row, region = levels_row(CartPole(), saturating(GAINS), np.zeros(4), 3.0, box=(-far, far))
+    assert row.verdict is Verdict.INCONCLUSIVE and region is not None and not region.box_certified
+    with pytest.raises(LipctrlError):
+        find_level_region(CartPole(), saturating(GAINS), np.zeros(4), box=(half, -half))
+
+
+def test_a_loop_that_rests_outside_its_goal_is_not_certified() -> None:
+    model = CartPole()
+    model.goal = Goal([1.0, 0.0, 0.0, 0.0], [0.5, 0.1, 0.1, 0.1])
+    row, _ = levels_row(model, saturating(GAINS), np.zeros(4), 2.0)
+    assert row.verdict is Verdict.INCONCLUSIVE and row.certificate is None
+
+
+def test_levels_lie_within_the_limits(tmp_path) -> None:
+    found = find_level_region(Rail(), saturating(GAINS), np.zeros(4), time_limit=8.0)
+    assert found is not None and found.levels and found.limits is not None
+    for level in (found.core, *found.levels):
+        assert level.steps == 1 if level is not found.core else True
+        assert np.max(np.abs(on(level, 5000, 1.0)[:, 0])) <= 1.0 and level.half_widths[0] <= 1.0
+    certificate = levels_certificate(found.loop, found.equilibrium, found.core, found.levels, limits=found.limits)
+    code, words = verdict(certificate, tmp_path)
+    assert code == 0 and "stay in the ellipsoids (the core taken about x*), within the limits" in words
+    narrow = copy.deepcopy(certificate)
+    narrow["limits"]["lower"][0] = (-0.9 * found.largest.half_widths[0]).hex()
+    assert verdict(narrow, tmp_path) == (1, "an ellipsoid leaves the limits of the model")
+    slow = copy.deepcopy(certificate)
+    slow["ellipsoids"][-1]["steps"] = 2
+    assert verdict(slow, tmp_path)[0] == 1
+
+
+def test_lies_in_is_tight_and_safe() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        ellipsoid = Ellipsoid(rng.standard_normal(4), rng.standard_normal((4, 4)) + 2 * np.eye(4), 0.7)
+        half = ellipsoid.half_widths
+        low, high = ellipsoid.center - half, ellipsoid.center + half
+        assert ellipsoid.lies_in(low - 1e-9, high + 1e-9)
+        assert not ellipsoid.lies_in(low + 1e-9 * np.eye(4)[1], high) and not ellipsoid.lies_in(low, high - 1e-9)
+
+
+def verdict(certificate: dict[str, Any], folder: Any) -> tuple[int, str]:
+    path = write_certificate(certificate, folder / "levels.json")
+    return check_cells.check(path)
+
+
+@pytest.fixture(scope="module")
+def certificate(region: LevelRegion) -> dict[str, Any]:
+    return levels_certificate(region.loop, region.equilibrium, region.core, region.levels)
+
+
+def test_the_checker_proves_it_again(region: LevelRegion, certificate: dict[str, Any], tmp_path: Any) -> None:
+    code, words = verdict(certificate, tmp_path)
+    assert code == 0, words
+    volume = float(words.split("of volume ")[1].split(" or more")[0])
+    assert volume == pytest.approx(region.volume, rel=1e-6)
+    assert "stay in the ellipsoids" in words
+
+
+def _scale(place: str, factor: float) -> Any:
+    def change(c: dict[str, Any]) -> None:
+        e = c["core"] if place == "core" else c["ellipsoids"][int(place)]
+        e["radius"] = (factor * float.fromhex(e["radius"])).hex()
+
+    return change
+
+
+def _move(c: dict[str, Any]) -> None:
+    c["core"]["center"][0] = (0.5).hex()
+
+
+def _flip_weight(c: dict[str, Any]) -> None:
+    c["network_sha256"] = None
+    c["network"]["layers"][0]["W"][0][2] = (-4.532).hex()
+
+
+def _no_steps(c: dict[str, Any]) -> None:
+    c["ellipsoids"][0]["steps"] = 0
+
+
+def _shift_equilibrium(c: dict[str, Any]) -> None:
+    for end in ("lower", "upper"):
+        c["equilibrium"][end][0] = (float.fromhex(c["equilibrium"][end][0]) + 1e-3).hex()
+
+
+def _shear(c: dict[str, Any]) -> None:
+    T = c["ellipsoids"][-1]["T"]
+    T[0] = [(3.0 * float.fromhex(value)).hex() for value in T[0]]
+    c["ellipsoids"][-1]["radius"] = (2.0 * float.fromhex(c["ellipsoids"][-1]["radius"])).hex()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_scale("core", 30.0), "core does not contract"),
+        (_scale("-1", 1.3), "V does not decrease"),
+        (_scale("0", 40.0), "V does not decrease"),
+        (_move, "core does not"),
+        (_flip_weight, ""),
+        (_no_steps, "strange number of steps"),
+        (_shift_equilibrium, "equilibrium"),
+        (_shear, "V does not decrease"),
+    ],
+)
+def test_damaged_certificates_are_rejected(
+    certificate: dict[str, Any], tmp_path: Any, damage: Any, reason: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(check_cells, "MAX_COVER", 60_000)
+    assert verdict(certificate, tmp_path)[0] == 0
+    wrong = copy.deepcopy(certificate)
+    damage(wrong)
+    code, words = verdict(wrong, tmp_path)
+    assert code == 1 and reason in words
+
+
+def test_the_search_finds_the_top_of_a_tilted_quadratic() -> None:
+    rng = np.random.default_rng(4)
+    A = rng.standard_normal((6, 6))
+    top = rng.standard_normal(6)
+
+    def function(p: np.ndarray) -> np.ndarray:
+        return 5.0 - np.sum(((p - top) @ A) ** 2, axis=1)
+
+    best, value = cma(function, np.zeros(6), 0.5, rng, 20, 400)
+    assert value > 4.99 and value == pytest.approx(function(best[None])[0])

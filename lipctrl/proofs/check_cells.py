@@ -1460,7 +1460,8 @@ def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> s
         slack = 4.0 * U * (np.abs(one.center) + reach)
         inside = np.all((one.center - reach) - slack >= lower) and np.all((one.center + reach) + slack <= upper)
         _need(inside, "an ellipsoid leaves the limits of the model")
-    return f"States on the way stay in the ellipsoids (the core taken about x*), within the limits {_box_name(lower, upper)} of the equations."
+    where = f"within the limits {_box_name(lower, upper)} of the equations"
+    return f"States on the way stay in the ellipsoids (the core taken about x*), {where}."
 
 
 def _box_text(fields: Any, ellipsoids: Sequence[Ellipsoid]) -> str:

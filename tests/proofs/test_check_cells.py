@@ -305,7 +305,7 @@ def test_layers_enclose(checker: ModuleType, kind: str) -> None:
     first, second = Affine(rng.standard_normal((9, 2)), rng.standard_normal(9)), Affine(rng.standard_normal((7, 9)) / 3)
     hidden = [first, Elementwise(kind, 9, **options), second, Elementwise(kind, 7, **options)]
     network = Network([*hidden, Affine(rng.standard_normal((2, 7)))])
-    theirs = checker.Network(network.to_dict())
+    theirs = checker.Network(network.to_dict(), False)
     assert theirs.sha256() == network.sha256
     centers, halves = rng.uniform(-1, 1, (200, 2)), 10 ** rng.uniform(-8, 0, (200, 1)) * np.ones(2)
     forms, ranges = theirs(checker._boxes(centers, halves))

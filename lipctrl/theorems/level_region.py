@@ -118,7 +118,8 @@ def find_level_region(
     time_limit : float
         Seconds for the search.
     max_steps : int
-        V may fall after any of so many steps; one step alone where the model has limits.
+        V may fall after any of so many steps; one step alone where the model has limits; 0: stop once the largest level
+        grows no more.
     seed : int
     progress : callable, optional
 
@@ -160,7 +161,7 @@ def find_level_region(
         core,
         deadline=deadline,
         wish=Wish(low, high, corners),
-        max_steps=1 if limits is not None else max_steps,
+        max_steps=min(max_steps, 1) if limits is not None else max_steps,
         seed=seed,
         progress=lambda level: say(f"proving level sets: volume {level.volume:.4g}"),
     )

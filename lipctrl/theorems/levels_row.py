@@ -29,6 +29,7 @@ def levels_row(
     seconds: float,
     progress: Callable[[str], None] | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
+    max_steps: int = 2,
 ) -> tuple[TheoremResult, LevelRegion | None]:
     """The nonlinear loop: from which states does every trajectory converge to the equilibrium?
 
@@ -44,6 +45,8 @@ def levels_row(
     progress : callable, optional
     box : (low, high), optional
         States that should all be certified: the row is CERTIFIED only if they are.
+    max_steps : int
+        As in :func:`lipctrl.theorems.level_region.find_level_region`.
 
     Returns
     -------
@@ -51,7 +54,9 @@ def levels_row(
     region : LevelRegion or None
     """
     began = time.perf_counter()
-    region = find_level_region(model, network, equilibrium, box=box, time_limit=seconds, progress=progress)
+    region = find_level_region(
+        model, network, equilibrium, box=box, time_limit=seconds, max_steps=max_steps, progress=progress
+    )
     took = time.perf_counter() - began
 
     def row(verdict: Verdict, trust: Trust, reason: str, found: Region | None, certified: bool) -> TheoremResult:

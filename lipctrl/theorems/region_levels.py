@@ -72,7 +72,7 @@ def find_levels(
         On the clock of `time.perf_counter`.
     wish : Wish
     max_steps : int
-        The largest k of V(F^k(x)) < V(x).
+        The largest k of V(F^k(x)) < V(x); 0: one step, for the largest level alone.
     max_cells : int
         For one level.
     tolerance : float

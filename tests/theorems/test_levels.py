@@ -86,7 +86,7 @@ def swap() -> ClosedLoop:
 
 @pytest.fixture(scope="module")
 def region() -> LevelRegion:
-    found = find_level_region(CartPole(), saturating(GAINS), np.zeros(4), time_limit=20.0, max_steps=0)
+    found = find_level_region(CartPole(), saturating(GAINS), np.zeros(4), time_limit=300.0, max_steps=0)
     assert found is not None
     return found
 
@@ -192,7 +192,7 @@ def test_a_loop_that_is_barely_unstable_is_never_certified() -> None:
 
 def test_a_box_that_is_required_and_one_that_is_too_much() -> None:
     half = np.array([1.0, 0.5, 0.1, 0.3])
-    row, region = levels_row(CartPole(), saturating(GAINS), np.zeros(4), 12.0, box=(-half, half))
+    row, region = levels_row(CartPole(), saturating(GAINS), np.zeros(4), 300.0, box=(-half, half), max_steps=0)
     assert row.verdict is Verdict.CERTIFIED and region is not None and region.box_certified
     assert "whole box" in row.reason and row.certificate is not None and "box" in row.certificate
     corner = np.array([half * np.where([i >> k & 1 for k in range(4)], 1, -1) for i in range(16)])
@@ -213,7 +213,7 @@ def test_a_loop_that_rests_outside_its_goal_is_not_certified() -> None:
 
 
 def test_levels_lie_within_the_limits(tmp_path) -> None:
-    found = find_level_region(Rail(), saturating(GAINS), np.zeros(4), time_limit=8.0)
+    found = find_level_region(Rail(), saturating(GAINS), np.zeros(4), time_limit=300.0, max_steps=0)
     assert found is not None and found.levels and found.limits is not None
     for level in (found.core, *found.levels):
         assert level.steps == 1 if level is not found.core else True

@@ -9,15 +9,20 @@ if TYPE_CHECKING:
 
 OWN_IDS = ("lipctrl/CartPole-v0",)
 """Environments made from their model (plants/model_environment.py)."""
-ENVIRONMENT_IDS = ("Pendulum-v1", *OWN_IDS)
+ENVIRONMENT_IDS = ("Pendulum-v1", "InvertedPendulum-v5", *OWN_IDS)
 
 
 def model_by_id(environment_id: str) -> Model | None:
     """The exact model of an environment with its default parameters, or None if there is none."""
     from lipctrl.plants.models.cartpole import CartPole
+    from lipctrl.plants.models.inverted_pendulum import InvertedPendulum
     from lipctrl.plants.models.pendulum import Pendulum
 
-    models: dict[str, type[Model]] = {"Pendulum-v1": Pendulum, "lipctrl/CartPole-v0": CartPole}
+    models: dict[str, type[Model]] = {
+        "Pendulum-v1": Pendulum,
+        "InvertedPendulum-v5": InvertedPendulum,
+        "lipctrl/CartPole-v0": CartPole,
+    }
     return models[environment_id]() if environment_id in models else None
 
 

@@ -31,6 +31,7 @@ from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells, smallest
 Array = NDArray[np.float64]
 
 _CHUNK = 1024
+_BEND_SAMPLES, _LEAST_BEND = 200, 0.1
 _PARTS = 4
 """The box of uncertain parameters is cut into about so many."""
 
@@ -64,7 +65,7 @@ def prove_decrease(
     slack = 1.0 + 4.0 * error + 2.0**-40
     level = ball.radius * ball.radius
     centers, half_widths = ball_cells(loop.n, ball.radius * slack, splits)
-    result, used = Decrease(None, 0), 0
+    result, used, bends = Decrease(None, 0), 0, _bends(loop, ball, S)
     while len(centers):
         lowest = smallest(centers, half_widths) / (slack * slack)
         kept = lowest < level
@@ -91,7 +92,7 @@ def prove_decrease(
             bad = descend(loop, ball, inner, S, bad, float(half_widths.max()), steps)
             level = min(level, float(np.min(np.sum(bad**2, axis=1))) * (1.0 - tolerance))
             result.violations.append(ball.center + bad @ S.T)
-        centers, half_widths = _split(centers, half_widths)
+        centers, half_widths = _split(centers, half_widths, bends)
     result.cells = used
     # a little smaller: at a level where V just falls, another program would need very small cells
     radius = float(np.nextafter(np.sqrt(max(level, 0.0)) * (1.0 - 2.0**-10), 0.0))
@@ -272,12 +273,29 @@ def descend(
     return z
 
 
-def _split(centers: Array, half_widths: Array) -> tuple[Array, Array]:
-    """Halve every cell along each axis (two states) or along its longest one (more)."""
+def _bends(loop: ClosedLoop, ball: Ellipsoid, S: Array) -> Array:
+    """How much T F bends along each axis of z: mean second differences, and a share of the largest at least."""
+    n = loop.n
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((_BEND_SAMPLES, n))
+    z *= ball.radius * rng.random((len(z), 1)) / np.linalg.norm(z, axis=1, keepdims=True)
+    step = 0.2 * ball.radius
+
+    def image(z: Array) -> Array:
+        return np.asarray(loop.simulate(ball.center + z @ S.T) @ ball.T.T)
+
+    middle = 2.0 * image(z)
+    bends = [np.linalg.norm(image(z + e) + image(z - e) - middle, axis=1).mean() for e in step * np.eye(n)]
+    largest = np.max(bends)
+    return np.maximum(bends, _LEAST_BEND * largest) if np.isfinite(largest) and largest > 0 else np.ones(n)
+
+
+def _split(centers: Array, half_widths: Array, bends: Array) -> tuple[Array, Array]:
+    """Halve every cell along each axis (two states) or along that where the loop bends most (more)."""
     n = centers.shape[1]
     axes = range(n) if n <= 2 else [None]
     for axis in axes:
-        place = np.argmax(half_widths, axis=1) if axis is None else np.full(len(centers), axis)
+        place = np.argmax(half_widths**2 * bends, axis=1) if axis is None else np.full(len(centers), axis)
         shift = np.zeros_like(half_widths)
         row = np.arange(len(centers))
         shift[row, place] = 0.5 * half_widths[row, place]

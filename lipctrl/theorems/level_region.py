@@ -36,7 +36,7 @@ Progress = Callable[[str], None]
 LEAST, MOST = 3, 6
 """Numbers of states."""
 _RADII = (1e-9, 1e-8, 1e-7, 1e-6)
-_CORE_SPLITS = {3: 10, 4: 6, 5: 4, 6: 3}
+_CORE_SPLITS = {3: 8, 4: 4, 5: 3, 6: 2}
 _STARTS, _PATIENCE = 2_000, 20_000
 
 

@@ -308,7 +308,7 @@ def test_layers_enclose(checker: ModuleType, kind: str) -> None:
     theirs = checker.Network(network.to_dict(), False)
     assert theirs.sha256() == network.sha256
     centers, halves = rng.uniform(-1, 1, (200, 2)), 10 ** rng.uniform(-8, 0, (200, 1)) * np.ones(2)
-    forms, ranges = theirs(checker._boxes(centers, halves))
+    forms, ranges, _ = theirs(checker._boxes(centers, halves))
     unit = [[checker.Form.constant(float(i == j), 200) for j in range(2)] for i in range(2)]
     middle, radius = theirs.derivatives(ranges, unit)
     for _ in range(20):

@@ -1,9 +1,10 @@
 """The hunt for unsoundness at full length: what was tried, how often, how many failures.
 
-    python benchmarks/hunt.py [--quick] [--share S] [--seed N] [NAME ...]
+    python benchmarks/hunt.py [--quick] [--seconds S] [--seed N] [NAME ...]
 
-Runs the studies of tests/hunt (all, or those whose name contains a NAME) and writes their rows into benchmarks/hunt.md;
-rows of studies that were not run are kept. --quick tries a hundredth, --share S the part S of the numbers below.
+Runs the studies of tests/hunt (all, or those whose name contains a NAME) and writes their rows into benchmarks/hunt.md
+as they grow; rows of studies that were not run are kept. --quick tries a hundredth and writes nothing; --seconds ends
+each study after so many seconds of processor time.
 Mutation testing has a script of its own: benchmarks/mutation.py.
 """
 
@@ -36,11 +37,11 @@ Study = Callable[[int, int], Tally]
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = """# The hunt for unsoundness
 
-Written by `python benchmarks/hunt.py`; seconds are processor time. A failure is a false proof, a false "certified", a
+Written by `python benchmarks/hunt.py`, which tries up to the numbers of the last column; seconds are processor time. A failure is a false proof, a false "certified", a
 crash, code that ran, or a disagreement in the unsafe direction. The short versions are tests (`tests/hunt`).
 
-| study | tried | failures | what it met | seconds |
-|---|---:|---:|---|---:|
+| study | tried | failures | what it met | seconds | full length |
+|---|---:|---:|---|---:|---:|
 """
 
 #: name -> (the study, how often at full length)
@@ -62,7 +63,7 @@ STUDIES: dict[str, tuple[Study, int]] = {
 
 def row(tally: Tally) -> str:
     met = ", ".join(f"{what} {number:,}" for what, number in tally.met.items())
-    return f"| {tally.name} | {tally.tried:,} | {len(tally.failures):,} | {met} | {tally.seconds:,.0f} |"
+    return f"| {tally.name} | {tally.tried:,} | {len(tally.failures):,} | {met} | {tally.seconds:,.0f} | {STUDIES[tally.name][1]:,} |"
 
 
 def rows() -> dict[str, str]:
@@ -79,25 +80,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    share = 0.01 if given.quick else given.share
     failures = 0
     for name, (study, count) in STUDIES.items():
         if given.names and not any(word in name for word in given.names):
             continue
         total = Tally(name)
-        wanted = max(int(count * share), 100)
-        part = max(wanted // 20, 100)
-        while total.tried < wanted:
-            total.add(study(part, given.seed + total.tried))
+        wanted = max(count // 100, 100) if given.quick else count
+        part = max(count // 1000, 50)
+        while total.tried < wanted and total.seconds < given.seconds:
+            total.add(study(min(part, wanted - total.tried), given.seed + total.tried))
+            if not given.quick:
+                write({name: row(total)})
         print(row(total), flush=True)
         for words in total.failures[:20]:
             print("    " + words, flush=True)
         failures += len(total.failures)
-        if not given.quick:
-            write({name: row(total)})
     return 1 if failures else 0
 
 

@@ -37,8 +37,9 @@ Study = Callable[[int, int], Tally]
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = """# The hunt for unsoundness
 
-Written by `python benchmarks/hunt.py`, which tries up to the numbers of the last column; seconds are processor time. A failure is a false proof, a false "certified", a
-crash, code that ran, or a disagreement in the unsafe direction. The short versions are tests (`tests/hunt`).
+Written by `python benchmarks/hunt.py`, which tries up to the numbers of the last column; seconds are processor time.
+A failure is a false proof, a false "certified", a crash, code that ran, or a disagreement in the unsafe direction. The
+short versions are tests (`tests/hunt`).
 
 | study | tried | failures | what it met | seconds | full length |
 |---|---:|---:|---|---:|---:|
@@ -63,7 +64,8 @@ STUDIES: dict[str, tuple[Study, int]] = {
 
 def row(tally: Tally) -> str:
     met = ", ".join(f"{what} {number:,}" for what, number in tally.met.items())
-    return f"| {tally.name} | {tally.tried:,} | {len(tally.failures):,} | {met} | {tally.seconds:,.0f} | {STUDIES[tally.name][1]:,} |"
+    numbers = f"{tally.tried:,} | {len(tally.failures):,} | {met} | {tally.seconds:,.0f} | {STUDIES[tally.name][1]:,}"
+    return f"| {tally.name} | {numbers} |"
 
 
 def rows() -> dict[str, str]:

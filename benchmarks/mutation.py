@@ -2,7 +2,10 @@
 direction should fail a test.
 
     python benchmarks/mutation.py run [--sample N] [--only WORD] [--seed S] RESULTS.jsonl
+    python benchmarks/mutation.py again RESULTS.jsonl
     python benchmarks/mutation.py table RESULTS.jsonl > benchmarks/mutation.md
+
+`again` tries once more those that lived, after tests were added, and forgets mutants of lines that are no more.
 
 The mutations are those of cosmic-ray (an operator to its opposite, < to <=, a number by one, a sign or a "not" dropped,
 and to or, True to False) and one of ours: rounding directions (up and down, inf and -inf, floor and ceil, maximum and
@@ -301,6 +304,34 @@ def run(results: Path, sample: int | None, only: str, seed: int) -> None:
         print(f"{module}: {dict(counts)} of {len(everything)}, tests {cpu:.1f} s", flush=True)
 
 
+def again(results: Path, only: str) -> None:
+    os.chdir(ROOT)
+    preload()
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    kept: list[dict[str, Any]] = []
+    times: dict[str, float] = {}
+    for done, record in enumerate(records):
+        module, operator, _, _ = record["mutant"]
+        lines = [line.strip() for line in source(module).splitlines()] if module in MODULES else []
+        if record["before"] in lines and (record["verdict"] != "survived" or only not in module):
+            kept.append(record)
+        elif record["before"] in lines:
+            tests = [test for test in MODULES[module] if (ROOT / test.split("::")[0]).exists()]
+            if module not in times:
+                times[module] = outcome(module, source(module), tests, 3600)[1]
+            for mutant in mutants(module):
+                if mutant.operator == operator and lines[mutant.line - 1] == record["before"]:
+                    text = mutant.text or ""
+                    after = text.splitlines()[mutant.line - 1 : mutant.line]
+                    if after and after[0].strip() == record["after"]:
+                        verdict, used = outcome(module, text, tests, 3 * times[module] + 20)
+                        key = (module, operator, mutant.occurrence, mutant.line)
+                        kept.append(record | {"mutant": key, "verdict": verdict, "seconds": round(used, 2)})
+                        break
+        rest = kept + records[done + 1 :]
+        results.write_text("".join(json.dumps(r) + "\n" for r in rest))
+
+
 #: why a survivor lives: (part of the module's name, part of the line, the reason), the first that fits
 REVIEWS: list[tuple[str, str, str]] = []
 OPEN = "**open**: no test tells it from the original"
@@ -360,7 +391,7 @@ the tests that belong to it, slow ones left out: what only they would kill count
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("run", "table"))
+    parser.add_argument("command", choices=("run", "again", "table"))
     parser.add_argument("results", type=Path)
     parser.add_argument("--sample", type=int, default=None)
     parser.add_argument("--only", default="")
@@ -368,6 +399,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.command == "run":
         run(given.results, given.sample, given.only, given.seed)
+    elif given.command == "again":
+        again(given.results, given.only)
     else:
         print(table(given.results), end="")
 

@@ -205,3 +205,19 @@ def test_the_pendulum_does_not_rest_at_its_speed_limit():
 def test_sizes_that_do_not_fit_are_an_error(model, guess):
     with pytest.raises(LoopError, match="sizes"):
         prove_equilibrium(model, IDENTITY, guess)
+
+
+def test_krawczyks_operator_makes_the_newton_step_from_an_uncentred_guess() -> None:
+    """g(x) = G (x - x*): the value at c moves the box onto x*, and (I - Y G)(X - c) widens it."""
+    G, star, center = np.array([[2.0, 0.5], [-0.25, 1.0]]), np.array([0.975, -2.0]), np.array([1.0, -2.125])
+    value = G @ (center - star)
+    box = Interval(center - np.array([0.5, 0.25]), center + np.array([0.25, 0.5]))
+    point = equilibrium.krawczyk(center, box, Interval(value), Interval(G))
+    np.testing.assert_allclose(point.lo, star, atol=1e-15)
+    np.testing.assert_allclose(point.hi, star, atol=1e-15)
+    wide = equilibrium.krawczyk(center, box, Interval(value), Interval(G - 0.1, G + 0.1))
+    spread = np.abs(np.linalg.inv(G)) @ np.full((2, 2), 0.1) @ np.array([0.5, 0.5])
+    np.testing.assert_allclose(wide.lo, star - spread, atol=1e-12)
+    np.testing.assert_allclose(wide.hi, star + spread, atol=1e-12)
+    with pytest.raises(np.linalg.LinAlgError):
+        equilibrium.krawczyk(center, box, Interval(value), Interval(np.zeros((2, 2))))

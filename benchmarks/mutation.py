@@ -69,7 +69,8 @@ SLOW = ("published", "test_a_larger_region", "test_neuron_below", "test_trajecto
         "test_continuous_time",
         "pendulum", "cart", "test_random_networks_are_solved", "test_bound_is_above", "test_a_wide", "test_agrees_with",
         "test_largest_ellipsoid", "test_invariance", "test_bounds_and_newton", "test_no_false_proofs_near_singular",
-        "test_a_plant_on_the_stability_limit", "test_states_of_the_cells", "test_every_statement", "test_uncertainty")  # fmt: skip
+        "test_a_plant_on_the_stability_limit", "test_states_of_the_cells", "test_every_statement",
+        "test_uncertainty")  # fmt: skip
 EXAMPLES = 20
 """Most examples of a law that are tried."""
 #: where a module is more than statements, the functions that state or prove

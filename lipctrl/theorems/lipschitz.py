@@ -36,10 +36,8 @@ from lipctrl.theorems.rounding import root_upper
 from lipctrl.theorems.spectral import product_bound
 
 METHODS = ("auto", "product", "layer", "neuron", "local")
-#: above this many signals "auto" takes LipSDP-Layer's place by the product of norms
-LARGEST_SDP = 1600
-#: except for one hidden layer of any width, with at most this many inputs and outputs
-LARGEST_SIDES = 64
+#: limits of "auto" where none are given: seconds and bytes for the solver
+AUTO_SECONDS, AUTO_BYTES = 60.0, 4e9
 
 
 @runtime_checkable
@@ -151,8 +149,8 @@ def lipschitz(
     policy : Network or object with a `network`
     method : {"auto", "product", "layer", "neuron", "local"}
         "neuron" is LipSDP-Neuron, "layer" LipSDP-Layer, "product" the product of spectral norms and slopes; "local"
-        is "neuron" and insists on a region; "auto" is "neuron" up to 1600 signals, or for one hidden layer of any
-        width with at most 64 inputs and outputs together, otherwise "product".
+        is "neuron" and insists on a region; "auto" is "neuron" within a minute and 4 GB, unless other limits are given:
+        in these, up to about 4000 neurons are solved to the gap, and larger networks get what is reached.
     region : (low, high), optional
         Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two
         points of it.
@@ -201,7 +199,9 @@ def lipschitz(
         region=words,
     )
     if method == "auto":
-        method = "neuron" if _affordable(network) else "product"
+        method = "neuron"
+        time_limit = AUTO_SECONDS if time_limit is None else time_limit
+        memory_limit = AUTO_BYTES if memory_limit is None else memory_limit
     if method == "product":
         return replace(simple, seconds=time.perf_counter() - began)
     statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
@@ -243,9 +243,3 @@ def lipschitz(
         certificate=certificate,
         solution=solution,
     )
-
-
-def _affordable(network: Network) -> bool:
-    hidden = [layer for layer in network.alternating()[1] if layer.kind != "identity"]
-    one_wide_layer = len(hidden) == 1 and network.n_in + network.n_out <= LARGEST_SIDES
-    return one_wide_layer or network.n_in + network.n_neurons <= LARGEST_SDP

@@ -96,7 +96,9 @@ def inspect(
 @app.command()
 def bound(
     policy: PolicyPath,
-    method: Annotated[Method, typer.Option("--method", help="auto: neuron, for huge networks product.")] = Method.auto,
+    method: Annotated[
+        Method, typer.Option("--method", help="auto: neuron, for a minute and in 4 GB at most.")
+    ] = Method.auto,
     region: Annotated[
         tuple[str, str] | None,
         typer.Option(

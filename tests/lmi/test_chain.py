@@ -15,7 +15,8 @@ from lipctrl.lmi.lmi import LMI
 from lipctrl.lmi.solvers import barrier, chain, chain_method, solve
 from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
-from lipctrl.lmi.solvers.chain_method import _State, minimise
+from lipctrl.lmi.solvers.chain_iterate import Iterate
+from lipctrl.lmi.solvers.chain_method import minimise
 from lipctrl.lmi.solvers.chain_newton import Products
 from lipctrl.lmi.solvers.completion import Cliques
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
@@ -197,7 +198,7 @@ def test_optimality_recomputed_from_the_raw_matrices(method):
     structure = chain.recognise(lmi)
     assert structure is not None
     reduction = structure.reduction
-    state = _State(reduction.chain, 1.5, np.ones(15))
+    state = Iterate(reduction.chain, 1.5, np.ones(15))
     for _ in range(30):
         if state.upper - state.lower < 1e-9 * state.upper:
             break
@@ -322,7 +323,7 @@ def test_what_single_precision_leaves_behind_is_never_taken_as_it_is(monkeypatch
     lmi = stated(random_network((3, 12, 12, 2)))
     optimum = chain.solve(lmi, gap=1e-9).objective
     monkeypatch.setattr(chain_method, "SMALLEST_SINGLE", 0)
-    proper = chain_method._State.advance
+    proper = Iterate.advance
     for spoil in (lambda s: s.t.fill(1e-3), lambda s: s.Y.fill(-1.0), lambda s: setattr(s, "rho", -1.0), None):
 
         def advance(state, spoil=spoil):
@@ -333,7 +334,7 @@ def test_what_single_precision_leaves_behind_is_never_taken_as_it_is(monkeypatch
             return False
 
         with monkeypatch.context() as patch:
-            patch.setattr(chain_method._State, "advance", advance)
+            patch.setattr(Iterate, "advance", advance)
             solution = chain.solve(lmi, gap=1e-9)
         check_feasible(lmi, solution)
         assert solution.status == "optimal"

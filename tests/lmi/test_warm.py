@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipctrl.lmi.solvers import barrier, chain, solve, warm
+from lipctrl.lmi.solvers.chain_iterate import Iterate
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.networks.network import Affine, Network
 from lipctrl.theorems import lipschitz
@@ -114,7 +115,7 @@ def test_what_is_carried_over_is_feasible_on_both_sides(kind, method):
     kept = solve(stated(old, method)).kept
     found = chain.recognise(stated(new, method))
     rho, t, Y = warm.carry(kept, found.reduction, found.neurons)
-    state = chain.chain_method._State(found.reduction.chain, rho, t)
+    state = Iterate(found.reduction.chain, rho, t)
     assert np.trace(Y[:4, :4]) == pytest.approx(1.0)
     assert np.abs(state.adjoint(Y, _panels(state, Y))[1:]).max() < 1e-10 * np.abs(Y).max()
     assert np.linalg.eigvalsh(Y)[0] > 0
@@ -163,7 +164,7 @@ def test_a_far_warm_start_is_not_taken_and_a_damaged_one_does_no_harm():
 @pytest.mark.parametrize("route", ["chain", "general"])
 def test_a_warm_start_that_breaks_down_gives_way_to_the_cold_one(monkeypatch, route):
     """The first run fails after two iterations: the second is cold, and nothing that was reached is lost."""
-    module, name = (chain.chain_method._State, "advance") if route == "chain" else (barrier._Barrier, "advance")
+    module, name = (Iterate, "advance") if route == "chain" else (barrier._Barrier, "advance")
     K = None if route == "chain" else 0.1 * np.ones((2, 3))
     lmi = lipschitz.state(random_network((3, 8, 7, 2)), shift=K).lmi
     cold, start = solve(lmi, gap=1e-7), solve(lmi, gap=1e-7, time_limit=0.0)

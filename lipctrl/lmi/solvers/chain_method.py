@@ -7,9 +7,8 @@ Per iteration, with P = M^-1, mu = <M, Y>/N and f the unit vector of rho:
     predictor    H d_a = -f                        dY_a = -Y - sym(P dM_a Y)
     corrector    H d = sigma mu F(P) - f - F(C)    dY = sigma mu P - Y - sym(P dM Y) - C,  C = sym(P dM_a dY_a)
 
-Every iterate has M > 0, so that it can be stopped at any time, and the upper bound is the least rho for its t. Once a
-full dual step has been made, Y_ii := 2 c F_ii - (c^2 - 1) K_ii keeps F(Y) = 0 to the last digit; the Cholesky factors
-of its cliques then make <G, Y_ll>/tr Y_00 a lower bound up to rounding. Stopped earlier, Y is repaired by `signals`.
+Every iterate (`chain_iterate`) has M > 0 and bounds the optimum from above, so that the method can be stopped at any
+time. The first iterates of larger chains are computed in single precision, at half the cost.
 References: Helmberg, Rendl, Vanderbei, Wolkowicz, SIAM J. Optim. 6 (1996); Mehrotra, SIAM J. Optim. 2 (1992).
 """
 
@@ -25,18 +24,10 @@ from scipy.linalg import LinAlgError
 
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
-from lipctrl.lmi.solvers.chain_newton import PIECE, Products, Schur
-from lipctrl.lmi.solvers.completion import Cliques
-from lipctrl.lmi.solvers.kernels import cholesky_in_place
-from lipctrl.lmi.solvers.signals import directions_of, dual_value, feasible_signals
-from lipctrl.lmi.solvers.steps import DENSE, step_by_matrix
+from lipctrl.lmi.solvers.chain_iterate import Iterate
+from lipctrl.lmi.solvers.chain_newton import PIECE
 
-#: relative distance that the returned rho keeps from the boundary
-MARGIN = 1e-12
-#: Lanczos steps for the length of the predictor, which only decides how much to centre
-PREDICTOR_STEPS = 5
 #: steps without an improvement of the gap by a hundredth after which rounding has the last word
 PATIENCE = 6
 #: relative <M, Y> up to which iterates are computed in single precision, which has its limit at about 1e-4
@@ -44,14 +35,8 @@ SINGLE = 1e-2
 SINGLE_ITERATIONS = 30
 #: orders below which single precision is not faster
 SMALLEST_SINGLE = 200
-#: share of mu M^-1 in a dual start that was given: the start is the better centred, and still nearly feasible
-MIXED = 0.3
 #: relative gap above which an iterate is kept for a warm start: nearer to the boundary it cannot be moved
 KEPT = 1e-3
-#: relative <M, Y> from which on a Y that is not yet feasible is repaired by its signals
-NEARLY = 1e-2
-#: change of the diagonal of Y, relative to its largest entry, up to which it is repaired
-REPAIRABLE = 1e-6
 
 
 def forecast(sizes: Sequence[int], shared: bool) -> int:
@@ -98,7 +83,7 @@ def minimise(
     if start is None and stop is None and sum(chain.sizes) >= SMALLEST_SINGLE:
         state, iterations = _in_single_precision(chain, cold, gap, max_iterations, deadline)
     else:
-        state = _State(chain, *(start or cold))
+        state = Iterate(chain, *(start or cold))
         if dual is not None:
             state.take_dual(dual)
     kept = (state.rho, state.t, state.Y.copy())
@@ -135,10 +120,10 @@ def minimise(
 
 def _in_single_precision(
     chain: Chain, cold: tuple[float, Array], gap: float, max_iterations: int, deadline: float | None
-) -> tuple[_State, int]:
+) -> tuple[Iterate, int]:
     """The iterate that single precision reaches, in double precision, and the number of iterations."""
-    state = _State(chain.astype(np.float32), *cold)
-    iterations, idle, least = 0, 0, np.inf
+    state = Iterate(chain.astype(np.float32), *cold)
+    iterations, idle, least, upper = 0, 0, np.inf, np.inf
     while iterations < min(max_iterations, SINGLE_ITERATIONS) and idle < 3 and least > max(SINGLE, gap):
         if deadline is not None and time.perf_counter() > deadline:
             break
@@ -148,226 +133,15 @@ def _in_single_precision(
         except (LinAlgError, ValueError):
             break
         iterations += 1
-        idle = 0 if not np.isfinite(least) or state.complementarity < 0.9 * least else idle + 1
-        least = min(least, state.complementarity)
+        stalled = np.isfinite(least) and state.complementarity >= 0.9 * least and state.upper >= 0.99 * upper
+        idle = idle + 1 if stalled else 0
+        least, upper = min(least, state.complementarity), state.upper
     rho, t, Y = state.rho, state.t.astype(np.float64), state.Y.astype(np.float64)
     del state
     for share in (0.0, 1e-6, 1e-4, 1e-2, 1.0):
         try:
             point = (rho + share * (cold[0] - rho), t + share * (cold[1] - t))
-            return _State(chain, *point, Y if share < 1 else None), iterations
+            return Iterate(chain, *point, Y if share < 1 else None), iterations
         except SolverError:
             continue
     raise SolverError("The closed-form start of the network is not feasible.", "Use method='product'.")
-
-
-class _State:
-    """An iterate (rho, t, Y) with the factors of M and Y, and the best bounds seen; in the precision of the chain."""
-
-    def __init__(self, chain: Chain, rho: float, t: Array, Y: Array | None = None) -> None:
-        self.chain, self.products = chain, Products(chain)
-        products = self.products
-        self.order, self.first = products.order, products.first
-        self.last = products.blocks[-1]
-        dtype = chain.G.dtype
-        self.rho, self.t = rho, np.array(t, dtype)
-        self.factor, self.cliques = Factor(chain), Cliques(chain.sizes, dtype)
-        if not self.factor.update(rho, self.t):
-            raise SolverError("The start is not strictly feasible.", "Leave it out, or move it into the interior.")
-        self.schur = Schur(products.unknowns, dtype)
-        self.P, self.Y, self.X, self.dY = (np.zeros((self.order, self.order), dtype) for _ in range(4))
-        self.FP, self.FY, self.FdY = (np.zeros((products.n, self.order), dtype) for _ in range(3))
-        self.root, self.dM, self.Froot = self.P, np.empty(0, dtype), np.empty(0, dtype)
-        if self.order <= DENSE:
-            self.dM, self.Froot = np.zeros_like(self.P), np.zeros_like(self.FP)
-        self.upper, self.best, self.lower = np.inf, self.t, -np.inf
-        self.complementarity = np.inf
-        self.keep_best()
-        self.invert()
-        np.multiply(self.P, 0.1 * rho / self.order, out=self.Y)
-        if Y is None or not self.cliques.update(Y):
-            self.cliques.update(self.Y)
-        else:
-            self.Y[:] = Y
-        self.cliques.complete(self.Y)
-
-    def take_dual(self, dual: Array) -> None:
-        """Take a feasible Y for the present one, mixed with mu M^-1, if it is feasible to rounding and definite."""
-        trial = self.X
-        np.copyto(trial, dual)
-        if not (self.repair(trial) and self.cliques.update(trial)):
-            self.cliques.update(self.Y)
-            return
-        trace = float(np.trace(trial[: self.first, : self.first]))
-        self.lower = self.supply(trial) / trace * (1 - MARGIN)
-        mu = (self.rho * trace - self.supply(trial)) / self.order
-        np.multiply(self.P, MIXED * mu, out=self.Y)
-        trial *= 1 - MIXED
-        self.Y += trial
-        self.cliques.update(self.Y)
-        self.cliques.complete(self.Y)
-
-    def repaired_value(self) -> float:
-        """The dual value of the feasible point whose signals have the directions of those of Y."""
-        try:
-            return dual_value(self.chain, feasible_signals(self.chain, *directions_of(self.chain, self.Y)))
-        except (LinAlgError, ValueError):
-            return -np.inf
-
-    def keep_best(self) -> None:
-        """The least rho for the present t, if it is the best so far."""
-        value = self.factor.least_rho * (1 + MARGIN)
-        if value < self.upper:
-            self.upper, self.best = value, self.t.copy()
-
-    def advance(self) -> bool:
-        """One predictor-corrector step; False when no progress is possible."""
-        products, factor, schur = self.products, self.factor, self.schur
-        P, Y, X, dY, FP, FY = self.P, self.Y, self.X, self.dY, self.FP, self.FY
-        products.panels(P, FP)
-        products.panels(Y, FY)
-        if self.chain.shared:
-            schur.H[:] = 0
-        products.schur(P, FP, Y, FY, schur.H)
-        schur.factor()
-        FofY, FofP = self.adjoint(Y, FY), self.adjoint(P, FP)
-        cost = np.zeros_like(schur.scale)
-        cost[0] = 1.0
-        y = self.unknowns(self.rho, self.t)
-        product = float(y @ FofY) - self.supply(Y)
-        mu = product / self.order
-        feasible = float(np.abs(cost - FofY).max()) < REPAIRABLE**0.5
-        self.complementarity = product / self.rho if feasible else np.inf
-
-        # predictor: sigma = 0
-        d_a = schur.solve(-cost)
-        drho_a, dt_a = self.split(d_a)
-        products.direction(drho_a, dt_a, Y, FY, X)
-        factor.apply_inverse(X)
-        np.add(X, X.T, out=dY)
-        dY *= -0.5
-        dY -= Y
-        a1 = min(1.0, self.primal_step(drho_a, dt_a, PREDICTOR_STEPS, PREDICTOR_STEPS))
-        a2 = self.cliques.step(dY, PREDICTOR_STEPS, PREDICTOR_STEPS, 1.0)
-        a_min = min(a1, a2)
-        residual = cost - FofY
-        change = a1 * (d_a @ FofY) + a2 * (y @ residual - self.supply(dY)) + a1 * a2 * (d_a @ residual)
-        sigma = float(np.clip((max(product + float(change), 0.0) / product) ** (1 + a_min**2), 1e-6, 0.8))
-        if a_min < 0.1:
-            sigma = max(sigma, 0.5)
-
-        # corrector: second-order terms, only where the predictor moved
-        rhs = sigma * mu * FofP - cost
-        corrected = a_min > 0.05
-        if corrected:
-            products.panels(dY, self.FdY)
-            products.direction(drho_a, dt_a, dY, self.FdY, X)
-            second = products.gather(products.second_order(P, FP, X))
-            rhs[1:] -= second
-            rhs[0] -= np.vdot(P[: self.first], X[:, : self.first].T)
-        d = schur.solve(rhs)
-        drho, dt = self.split(d)
-        if corrected:
-            products.direction(drho, dt, Y, FY, dY)
-            X += dY
-        else:
-            products.direction(drho, dt, Y, FY, X)
-        factor.apply_inverse(X)
-        np.add(X, X.T, out=dY)
-        dY *= -0.5
-        dY -= Y
-        P *= sigma * mu
-        dY += P
-
-        reach = min(0.995, max(0.9, 1 - 3 * sigma))
-        a1 = min(1.0, reach * self.primal_step(drho, dt, 25, 10))
-        a2 = min(1.0, reach * self.cliques.step(dY, 25, 10, 1 / reach))
-        return self.move(a1, drho, dt, a2)
-
-    def primal_step(self, drho: float, dt: Array, steps: int, least: int) -> float:
-        """Step to the boundary from M along dM; for small orders from L'dM L with P = L L'."""
-        if self.order > DENSE:
-            return self.factor.step(drho, dt, steps, least)
-        self.products.direction(drho, dt, self.root, self.Froot, self.dM)
-        return step_by_matrix(self.root.T @ self.dM, steps, least)
-
-    def invert(self) -> None:
-        """P = M^-1, and its Cholesky factor where the step lengths want it."""
-        self.factor.full_inverse(self.P)
-        if self.order <= DENSE:
-            self.root = np.tril(self.P)
-            if not cholesky_in_place(self.root):
-                raise LinAlgError("The inverse of M is not positive definite.")
-            self.products.panels(self.root, self.Froot)
-
-    def move(self, a1: float, drho: float, dt: Array, a2: float) -> bool:
-        """Take the steps, shortened until Cholesky factorisations succeed."""
-        for _ in range(30):
-            if self.factor.update(self.rho + a1 * drho, self.t + a1 * dt):
-                break
-            a1 *= 0.8
-        else:
-            return False
-        self.rho, self.t = self.rho + a1 * drho, self.t + a1 * dt
-        self.keep_best()
-        trial = self.X
-        exact = True
-        for _ in range(40):
-            np.multiply(self.dY, a2, out=trial)
-            trial += self.Y
-            repaired = exact and self.repair(trial)
-            if self.cliques.update(trial):
-                break
-            exact = not repaired
-            if exact:
-                a2 *= 0.8
-        else:
-            return False
-        self.X, self.Y = self.Y, trial
-        self.cliques.complete(self.Y)
-        if repaired:
-            trace = float(np.trace(self.Y[: self.first, : self.first]))
-            self.lower = max(self.lower, self.supply(self.Y) / trace * (1 - MARGIN))
-        elif self.complementarity <= NEARLY and self.chain.G.dtype == np.float64:
-            self.lower = max(self.lower, self.repaired_value())
-        self.invert()
-        return max(a1, a2) > 1e-8
-
-    def repair(self, Y: Array) -> bool:
-        """Make F(Y) = 0 by the diagonal, if it nearly is; the block-tridiagonal part is enough."""
-        products, c = self.products, self.products.c
-        shifts: list[Array] = []
-        for k, (W, part) in enumerate(zip(self.chain.W, products.parts, strict=True)):
-            own, before = products.blocks[k + 1], products.blocks[k]
-            ci = c[part]
-            diagonal = np.einsum("ii->i", Y[own, own])
-            wanted = 2 * ci * np.einsum("ij,ij->i", W, Y[own, before])
-            if np.any(ci != 1):
-                previous = Y[before, before].copy()
-                if shifts:
-                    np.einsum("ii->i", previous)[:] += shifts[-1]
-                wanted -= (ci**2 - 1) * np.einsum("ij,ij->i", W @ previous, W)
-            shift = wanted - diagonal
-            if self.chain.shared:
-                shift = np.full(len(shift), shift.mean())
-            if not float(np.abs(shift).max()) <= REPAIRABLE * float(diagonal.max()):
-                return False
-            shifts.append(shift)
-        np.einsum("ii->i", Y)[self.first :] += np.concatenate(shifts)
-        return True
-
-    def supply(self, Y: Array) -> float:
-        """<G, Y_ll>."""
-        return float(np.vdot(self.chain.G, Y[self.last, self.last]))
-
-    def adjoint(self, X: Array, F: Array) -> Array:
-        """<A_j, X> for all unknowns (rho, t)."""
-        trace = float(np.trace(X[: self.first, : self.first]))
-        return np.concatenate([np.array([trace], X.dtype), self.products.gather(self.products.adjoint(X, F))])
-
-    def unknowns(self, rho: float, t: Array) -> Array:
-        starts = self.products.starts
-        return np.concatenate([np.array([rho], t.dtype), t[starts] if self.chain.shared else t])
-
-    def split(self, d: Array) -> tuple[float, Array]:
-        return float(d[0]), self.products.spread(d[1:])

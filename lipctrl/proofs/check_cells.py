@@ -906,13 +906,16 @@ def _sum(forms: Sequence[Form]) -> Form:
     return total
 
 
-def _cover(n: int, reach: float, deep: int, prove: Callable[[Array, Array], Array], what: str) -> int:
-    """Prove something on cells that cover the ball |z| <= reach; those where it fails are halved along one axis after
-    the other. Returns how many.
+def _cover(
+    n: int, reach: float, deep: int, prove: Callable[[Array, Array], Array], what: str, bends: Array | None = None
+) -> int:
+    """Prove something on cells that cover the ball |z| <= reach; those where it fails are halved along their longest
+    axis, squared and weighted by `bends`. Returns how many.
 
     Cells are boxes of integers at level L_i: z_i in reach 2^(1 - L_i) [k, k+1] - reach; their forms are a bit larger.
     """
-    levels, turn, used = np.full(n, FIRST_LEVEL[n - 1]), 0, 0
+    levels, used = np.full(n, FIRST_LEVEL[n - 1]), 0
+    weights = np.ones(n) if bends is None else bends
     places = np.stack(np.meshgrid(*[np.arange(2**level) for level in levels], indexing="ij"), axis=-1).reshape(-1, n)
     while len(places):
         _clock.tick()
@@ -922,6 +925,7 @@ def _cover(n: int, reach: float, deep: int, prove: Callable[[Array, Array], Arra
         near = np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1) * (1 - 2.0**-40) <= reach * reach
         places, centers, halves = places[near], centers[near], halves[near]
         used += len(places)
+        turn = int(np.argmax(width**2 * weights))
         _need(levels[turn] <= deep and used <= MAX_COVER, f"{what}: not proved after {used} cells")
         left = []
         for start in range(0, len(places), CHUNK):
@@ -933,7 +937,6 @@ def _cover(n: int, reach: float, deep: int, prove: Callable[[Array, Array], Arra
             places[:, turn] *= 2
             places = np.concatenate([places, places + np.eye(n, dtype=places.dtype)[turn]])
             levels[turn] += 1
-            turn = (turn + 1) % n
     return used
 
 
@@ -1058,7 +1061,24 @@ def prove_decrease(loop: Loop, outer: Ellipsoid, steps: int, before: Sequence[El
         done[left] = _for_all(loop, len(left), falls)
         return done
 
-    return _cover(loop.n, outer.radius * (1.0 + 2.0 * outer.gap + 2.0**-40), 32, prove, "V does not decrease")
+    reach = outer.radius * (1.0 + 2.0 * outer.gap + 2.0**-40)
+    return _cover(loop.n, reach, 32, prove, "V does not decrease", _bends(loop, outer))
+
+
+def _bends(loop: Loop, outer: Ellipsoid) -> Array:
+    """How much the loop bends along each axis of z, by second differences in floating point: a guide, no proof."""
+    n, points = loop.n, np.random.default_rng(1).uniform(-1.0, 1.0, (96, loop.n)) * outer.radius / math.sqrt(loop.n)
+    step = 0.2 * outer.radius
+
+    def image(z: Array) -> Array:
+        x = outer.center[:, None] + outer.S @ z.T
+        after = loop.step([Number(Form(row, np.zeros((0, len(row))), np.zeros(len(row)))) for row in x])
+        return outer.T @ np.stack([number.value.c for number in after])
+
+    middle = 2.0 * image(points)
+    bends = [np.sqrt(np.sum((image(points + e) + image(points - e) - middle) ** 2, 0)).mean() for e in step * np.eye(n)]
+    most = float(np.max(bends))
+    return np.maximum(bends, 0.1 * most) if 0.0 < most < math.inf else np.ones(n)
 
 
 def _holder(x: Sequence[Array], sets: Sequence[Ellipsoid], share: float) -> Array:

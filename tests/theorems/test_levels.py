@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import solve_discrete_are
 
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.affine import AffineForm
@@ -19,17 +20,21 @@ from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.cartpole import CartPole
+from lipctrl.plants.models.planar_quadrotor import PlanarQuadrotor
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.core import prove_core
 from lipctrl.proofs.decrease import growth, prove_decrease
 from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Verdict
 from lipctrl.theorems.cma import cma
 from lipctrl.theorems.level_region import LevelRegion, find_level_region
 from lipctrl.theorems.levels_row import levels_row
+from lipctrl.theorems.region_core import find_core
+from lipctrl.theorems.region_levels import find_levels
 
 GAINS = np.array([[2.776, 5.195, 45.32, 11.30]])
 """dlqr(diag(1, 1, 10, 1), .1) of the cart-pole."""
@@ -237,6 +242,27 @@ def test_lies_in_is_tight_and_safe() -> None:
         low, high = ellipsoid.center - half, ellipsoid.center + half
         assert ellipsoid.lies_in(low - 1e-9, high + 1e-9)
         assert not ellipsoid.lies_in(low + 1e-9 * np.eye(4)[1], high) and not ellipsoid.lies_in(low, high - 1e-9)
+
+
+def test_six_states_and_the_checker(tmp_path: Any) -> None:
+    """A planar quadrotor under a saturating dlqr(I, I)."""
+    model = PlanarQuadrotor()
+    A, B, _ = model.derivatives(np.zeros(6), np.zeros(2))
+    P = solve_discrete_are(A, B, np.eye(6), np.eye(2))
+    gains = -np.linalg.solve(np.eye(2) + B.T @ P @ B, B.T @ P @ A)
+    loop = ClosedLoop(model, Network([Affine(gains / 2.3), Elementwise("tanh", 2), Affine(2.3 * np.eye(2))]))
+    rest = prove_equilibrium(model, loop.network, np.zeros(6), (1e-9, 1e-8))
+    assert rest is not None
+    core = find_core(loop, np.zeros(6), rest.x, 2)
+    assert core is not None
+    levels = find_levels(loop, core, deadline=np.inf, max_steps=0, max_cells=15_000)
+    assert levels and levels[-1].volume > 1e3 * core.volume
+    x = on(levels[-1], 500, 1.0)
+    for _ in range(1500):
+        x = loop.simulate(x)
+    assert np.all(np.abs(x) < 1e-6)
+    certificate = levels_certificate(loop, rest.x, core, levels)
+    assert verdict(certificate, tmp_path)[0] == 0
 
 
 def verdict(certificate: dict[str, Any], folder: Any) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lipctrl.plants.model import Model
 
-OWN_IDS = ("lipctrl/CartPole-v0",)
+OWN_IDS = ("lipctrl/CartPole-v0", "lipctrl/PlanarQuadrotor-v0")
 """Environments made from their model (plants/model_environment.py)."""
 ENVIRONMENT_IDS = ("Pendulum-v1", "InvertedPendulum-v5", *OWN_IDS)
 
@@ -17,11 +17,13 @@ def model_by_id(environment_id: str) -> Model | None:
     from lipctrl.plants.models.cartpole import CartPole
     from lipctrl.plants.models.inverted_pendulum import InvertedPendulum
     from lipctrl.plants.models.pendulum import Pendulum
+    from lipctrl.plants.models.planar_quadrotor import PlanarQuadrotor
 
     models: dict[str, type[Model]] = {
         "Pendulum-v1": Pendulum,
         "InvertedPendulum-v5": InvertedPendulum,
         "lipctrl/CartPole-v0": CartPole,
+        "lipctrl/PlanarQuadrotor-v0": PlanarQuadrotor,
     }
     return models[environment_id]() if environment_id in models else None
 

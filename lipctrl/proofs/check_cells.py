@@ -16,8 +16,9 @@ of all parts; 8 u size goes into r. Radii are sums and products of non-negative 
 each, relative to themselves: _up multiplies by 1 + 2^-36 and adds 2^-900, which also covers underflow (each at most
 2^-1074) and the rounding of the error terms. Matrix products of inner dimension n have errors of at most gamma_n
 |X||W| in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and
-_gamma below is 2 n u. sin, cos, tanh, exp, sqrt and arctan of numpy are trusted to 4 units in the last place (2^-50
-relatively); 2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole line and proves nothing:
+_gamma below is 2 n u. sin, cos, tanh, exp, log1p, sqrt and arctan of numpy and erf of math are trusted to 4 units in
+the last place (2^-50 relatively); 2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole
+line and proves nothing:
 every decisive comparison is of the kind that NaN fails. Small decisions (the equilibrium, inverses) are exact
 fractions.
 """
@@ -415,6 +416,7 @@ class Layer:
         self.parameters = {name: _vector(fields[name], self.n_in, name if limits else None) for name in names}
         if limits:
             _need(np.all(self.parameters["low"] <= self.parameters["high"]), "a layer clips to an empty interval")
+        _need(np.all(self.parameters.get("beta", 1.0) > 0), "softplus needs beta > 0")
 
     def line(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
         """slope, shift, error with |phi(v) - slope v - shift| <= error on [lo, hi]."""
@@ -432,7 +434,84 @@ class Layer:
             return a + (1.0 - a) * slope, (1.0 - a) * shift, np.abs(1.0 - a) * error + more
         if self.kind == "hardtanh":
             return _clip_line(lo, hi, self.parameters["low"], self.parameters["high"])
+        if self.kind in CURVED:
+            return self._curved_line(lo, hi)
         return np.ones_like(lo), np.zeros_like(lo), np.zeros_like(lo)
+
+    def _curved_line(self, lo: Array, hi: Array) -> tuple[Array, Array, Array]:
+        """phi(v) - s v lies between the line through its ends, and that line minus phi'' (v - lo)(hi - v) / 2."""
+        left, right = self.values(lo), self.values(hi)
+        width = hi - lo
+        slope = np.where(width > 0, (right - left) / np.where(width > 0, width, 1.0), 0.0)
+        ends = [left - slope * lo, right - slope * hi]
+        if self.kind == "elu":  # a kink at 0, where phi = 0; straight above
+            crossing = (lo < 0) & (hi > 0)
+            ends.append(np.where(crossing, 0.0, ends[0]))
+            width = np.where(crossing, lo, width)
+        least, most = self.bends(lo, hi)
+        eighth = _up(0.125 * width * width)
+        top = np.maximum.reduce(ends) - np.minimum(least, 0.0) * eighth
+        bottom = np.minimum.reduce(ends) - np.maximum(most, 0.0) * eighth
+        size = 1.0 + np.abs(left) + np.abs(right) + (1.0 + np.abs(slope)) * (np.abs(lo) + np.abs(hi))
+        size = self.unit * size + (np.abs(least) + np.abs(most)) * eighth
+        return slope, 0.5 * (top + bottom), 0.5 * (top - bottom) + 2 * LIBM * size
+
+    @property
+    def unit(self) -> Array:
+        """By how much more than 1 + abs(v) a value is to be counted for roundings."""
+        return 1.0 + np.abs(self.parameters.get("alpha", 0.0)) + 1.0 / self.parameters.get("beta", np.inf)
+
+    def values(self, v: Array) -> Array:
+        """phi(v) up to LIBM unit (1 + abs(v)), for the kinds in CURVED."""
+        if self.kind == "elu":
+            return np.maximum(v, 0.0) + self.parameters["alpha"] * (np.exp(np.minimum(v, 0.0)) - 1.0)
+        if self.kind == "softplus":
+            b = self.parameters["beta"]
+            return np.maximum(v, 0.0) + np.log1p(np.exp(-b * np.abs(v))) / b
+        return v * (_normal(v) if self.kind == "gelu" else _logistic(v))
+
+    def bends(self, lo: Array, hi: Array) -> tuple[Array, Array]:
+        """Bounds of phi'' on [lo, hi], of elu on the part below 0."""
+        near = np.where((lo < 0) & (hi > 0), 0.0, np.minimum(np.abs(lo), np.abs(hi)))
+        far = np.maximum(np.abs(lo), np.abs(hi))
+        if self.kind == "elu":
+            a = self.parameters["alpha"]
+            least, most = _ordered(*(a * np.exp(np.minimum(v, 0.0)) for v in (lo, hi)))
+            least, most = np.where(lo >= 0, 0.0, least), np.where(lo >= 0, 0.0, most)
+        elif self.kind == "softplus":
+            b = self.parameters["beta"]
+            least, most = (b * _bell(b * v) for v in (far, near))
+        else:  # bell(v) g(v), both even, and falling with abs(v)
+            if self.kind == "silu":
+                bells, factors = [_bell(v) for v in (far, near)], [2.0 - v * np.tanh(0.5 * v) for v in (far, near)]
+            else:
+                bells, factors = [_density(v) for v in (far, near)], [2.0 - v * v for v in (far, near)]
+            least = np.where(factors[0] >= 0, bells[0], bells[1]) * factors[0]
+            most = np.where(factors[1] >= 0, bells[1], bells[0]) * factors[1]
+        slack = 2.0**-40 * self.unit * (1.0 + self.parameters.get("beta", 1.0)) * (1.0 + np.abs(least) + np.abs(most))
+        return least - slack, most + slack
+
+    def _curved_slopes(self, lo: Array, hi: Array) -> tuple[Array, Array]:
+        """Bounds of phi' on [lo, hi]: monotone, or from the middle by phi''."""
+        if self.kind == "softplus":
+            b = self.parameters["beta"]
+            return _logistic(b * lo) * (1.0 - LIBM), np.minimum(_logistic(b * hi) * (1.0 + LIBM), 1.0)
+        if self.kind == "elu":
+            below = _ordered(*(self.parameters["alpha"] * np.exp(np.minimum(v, 0.0)) for v in (lo, hi)))
+            slack = LIBM * np.abs(self.parameters["alpha"])
+            least, most = np.where(lo > 0, 1.0, below[0] - slack), np.where(lo > 0, 1.0, below[1] + slack)
+            return np.where(hi < 0, least, np.minimum(least, 1.0)), np.where(hi < 0, most, np.maximum(most, 1.0))
+        middle = 0.5 * lo + 0.5 * hi
+        if self.kind == "gelu":
+            slope, limits = _normal(middle) + middle * _density(middle), (-0.1289041451851549, 1.1289041451851549)
+        else:
+            slope, limits = _logistic(middle) + middle * _bell(middle), (-0.09983932012886697, 1.099839320128867)
+        bends = self.bends(lo, hi)
+        reach = _up(np.maximum(np.abs(bends[0]), np.abs(bends[1])) * 0.5 * (hi - lo))
+        reach = reach + 4 * LIBM * (1.0 + np.abs(middle))
+        reach = np.where(np.isnan(reach), np.inf, reach)
+        slope = np.where(np.isnan(slope), 0.0, slope)
+        return np.maximum(slope - reach, limits[0]), np.minimum(slope + reach, limits[1])
 
     def wrong(self, lo: Array, hi: Array, error: Array) -> Array:
         """At least |float32 output - phi(x)| for x in [lo, hi], if the float32 input is off by at most `error`."""
@@ -444,6 +523,8 @@ class Layer:
             result = _up(_up(error @ self.size_W) + _up(gamma * _up(heard)) + (2 * count + 9) * SMALL32)
             result = np.where(_up(heard) < LARGEST32, result, np.inf)
             size = np.max(size, axis=-1, keepdims=True)
+        elif self.kind in CURVED:
+            _reject(f"nothing is known of {self.kind} in float32")
         else:
             least, most = self.slopes(lo - _up(error), hi + _up(error))
             result = _up(np.maximum(np.abs(least), np.abs(most)) * error)
@@ -470,7 +551,48 @@ class Layer:
             low, high = self.parameters["low"], self.parameters["high"]
             flat = (hi < low) | (lo > high)
             return np.where((lo > low) & (hi < high), 1.0, 0.0), np.where(flat, 0.0, 1.0)
+        if self.kind in CURVED:
+            return self._curved_slopes(lo, hi)
         return np.ones_like(lo), np.ones_like(lo)
+
+
+def _logistic(v: Array) -> Array:
+    """1 / (1 + exp(-v))."""
+    small = np.exp(-np.abs(v))
+    return np.where(v >= 0, 1.0, small) / (1.0 + small)
+
+
+def _bell(v: Array) -> Array:
+    """The derivative of the logistic function."""
+    small = np.exp(-np.abs(v))
+    return small / (1.0 + small) ** 2
+
+
+def _density(v: Array) -> Array:
+    """The derivative of the normal distribution function."""
+    return 0.3989422804014327 * np.exp(-0.5 * np.minimum(v * v, 1400.0))
+
+
+_NODES = np.arange(-640, 641) / 64.0
+_AT_NODES = np.array([0.5 * (1.0 + math.erf(node / math.sqrt(2.0))) for node in _NODES])
+
+
+def _normal(v: Array) -> Array:
+    """The normal distribution function up to 2^-50, by Taylor's formula from the nearest node.
+
+    Its seventh derivative is He_6(v) density(v), below 6 in size; 6 / 7! 2^-49 < 2^-58. Beyond 10 it is 0 or 1 up to
+    1e-23. Derivatives: (-1)^(k - 1) He_(k-1)(v) density(v).
+    """
+    safe = np.where(np.isnan(v), 0.0, np.clip(v, -10.0, 10.0))
+    place = np.rint(safe * 64.0).astype(np.int64)
+    x = place / 64.0
+    d = safe - x
+    hermite, total, power = [np.ones_like(x), x], np.zeros_like(x), np.ones_like(x)
+    for k in range(1, 7):
+        power = power * d / k
+        total = total + (-1.0) ** (k - 1) * hermite[k - 1] * power
+        hermite.append(x * hermite[k] - k * hermite[k - 1])
+    return np.where(np.isnan(v), np.nan, _AT_NODES[place + 640] + _density(x) * total)
 
 
 def _finite_or_inf(error: Array) -> Array:
@@ -484,7 +606,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "tanh": (),
     "sigmoid": (),
     "hardtanh": ("low", "high"),
+    "elu": ("alpha",),
+    "softplus": ("beta",),
+    "gelu": (),
+    "silu": (),
 }
+CURVED = ("elu", "softplus", "gelu", "silu")
 
 
 def _moved(limit: Array) -> Array:

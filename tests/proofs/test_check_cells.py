@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 
 import lipctrl.proofs.certificate
 from lipctrl import load_policy
@@ -298,10 +299,42 @@ def test_forms_enclose_functions_and_their_derivatives(checker: ModuleType, name
         assert not np.any(np.abs(program([point])[0] - linear) > result.value.r + 1e-14)  # NaN: nothing is known
 
 
-@pytest.mark.parametrize("kind", ["identity", "relu", "leaky_relu", "tanh", "sigmoid", "hardtanh"])
+SMOOTH = ["elu", "softplus", "gelu", "silu"]
+OPTIONS: dict[str, dict[str, float]] = {"elu": {"alpha": 0.7}, "softplus": {"beta": 2.5}}
+
+
+@pytest.mark.parametrize("kind", SMOOTH)
+def test_smooth_layers_bound_values_slopes_and_lines(checker: ModuleType, kind: str) -> None:
+    """Against an independent evaluation, on ranges from 1e-9 to 30 wide; lines are of second order."""
+    rng = np.random.default_rng(3)
+    phi = Elementwise(kind, 4000, **OPTIONS.get(kind, {}))
+    layer = checker.Layer(Network([phi]).to_dict()["layers"][0])
+    lo = np.concatenate([rng.uniform(-12, 12, 3000), rng.uniform(-0.1, 0.0, 1000)])
+    width = 10 ** rng.uniform(-9, 1.5, 4000)
+    hi = lo + width
+    slope, shift, error = layer.line(lo[None], hi[None])
+    least, most = layer.slopes(lo[None], hi[None])
+    for share in np.linspace(0, 1, 41):
+        v = np.clip(lo + share * width, lo, hi)
+        truth = phi(v)
+        assert np.all(np.abs(truth - slope[0] * v - shift[0]) <= error[0])
+        steep = phi.activation.derivative(v)
+        assert np.all((least[0] - 1e-14 <= steep) & (steep <= most[0] + 1e-14))
+    narrow = (width < 0.5) & ((lo > 0) | (hi < 0))
+    assert np.all(error[0][narrow] <= 0.3 * width[narrow] ** 2 * OPTIONS.get(kind, {}).get("beta", 1.0) + 1e-12)
+    assert np.all((most - least)[0][narrow] <= 3.0 * width[narrow] + 1e-9)
+
+
+def test_the_normal_distribution_function_of_the_checker(checker: ModuleType) -> None:
+    v = np.concatenate([np.linspace(-12, 12, 20_001), [np.inf, -np.inf]])
+    assert np.max(np.abs(checker._normal(v) - special.ndtr(v))) < 2.0**-50
+    assert np.isnan(checker._normal(np.array([np.nan]))[0])
+
+
+@pytest.mark.parametrize("kind", ["identity", "relu", "leaky_relu", "tanh", "sigmoid", "hardtanh", *SMOOTH])
 def test_layers_enclose(checker: ModuleType, kind: str) -> None:
     rng = np.random.default_rng(1)
-    options: dict[str, Any] = {"hardtanh": {"low": -0.5, "high": 0.25}}.get(kind, {})
+    options: dict[str, Any] = {"hardtanh": {"low": -0.5, "high": 0.25}, **OPTIONS}.get(kind, {})
     first, second = Affine(rng.standard_normal((9, 2)), rng.standard_normal(9)), Affine(rng.standard_normal((7, 9)) / 3)
     hidden = [first, Elementwise(kind, 9, **options), second, Elementwise(kind, 7, **options)]
     network = Network([*hidden, Affine(rng.standard_normal((2, 7)))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import gymnasium
@@ -107,3 +108,22 @@ def test_the_nonlinear_loop_is_tried_by_default_and_can_be_switched_off():
 def test_a_linear_plant_has_no_exact_nonlinear_model():
     with pytest.raises(PlantError, match="exact equations"):
         certify(Network([Affine([[-0.5]])]), Plant([[0.5]], [[1]], [[1]], dt=1), nonlinear=True)
+
+
+def test_a_model_of_ones_own_from_its_equations_to_the_checked_certificate(tmp_path, monkeypatch, capsys):
+    """examples/own_model.py: van der Pol's oscillator, calmed everywhere by a push of 1, near the origin by 0.55."""
+    monkeypatch.chdir(tmp_path)
+    example = runpy.run_path(str(POLICIES.parent / "examples" / "own_model.py"))
+    printed = capsys.readouterr().out
+    strong, weak = printed.split("push 0.55")
+    assert "whole domain: CERTIFIED" in strong and "whole domain: REFUTED" in weak
+    assert "Region of attraction: at least" in weak
+    x = np.random.default_rng(0).uniform(-3, 3, (300, 2))
+    for push, share in ((1.0, 1.0), (0.55, 0.05)):
+        gains, state = example["calm"](push), x
+        for _ in range(2000):
+            position, speed = state.T
+            rate = (1 - position**2) * speed - position + gains(state)[:, 0]
+            state = np.stack([position + 0.1 * speed, speed + 0.1 * rate], axis=1)
+        calm = np.abs(state).max(axis=1) < 1e-6
+        assert calm.mean() == share if share == 1.0 else calm.mean() < share

@@ -38,6 +38,8 @@ from lipctrl.theorems.spectral import product_bound
 METHODS = ("auto", "product", "layer", "neuron", "local")
 #: limits of "auto" where none are given: seconds and bytes for the solver
 AUTO_SECONDS, AUTO_BYTES = 60.0, 4e9
+#: square matrices over all signals that stating and proving an inequality takes, unless it is of one hidden layer
+SQUARES = 7
 
 
 @runtime_checkable
@@ -162,8 +164,8 @@ def lipschitz(
         Seconds for the solver; then its best feasible numbers are proved. Stating and proving the inequality come on
         top.
     memory_limit : float, optional
-        Bytes for the solver, forecast before they are taken. Where "barrier" needs more, "anytime" takes its place,
-        and then "product" (`note` says so).
+        Bytes, forecast before they are taken. Where "barrier" needs more, "anytime" takes its place, and then, or
+        where stating and proving the inequality needs more, "product" (`note` says so).
     warm : Bound, optional
         Of a similar policy or region: the solver starts from there if the layers have the same sizes and that is
         nearer than its own start (`note` says if not). The bound is proved and as tight as without.
@@ -204,6 +206,10 @@ def lipschitz(
         memory_limit = AUTO_BYTES if memory_limit is None else memory_limit
     if method == "product":
         return replace(simple, seconds=time.perf_counter() - began)
+    least = 8 * SQUARES * (network.n_in + network.n_neurons) ** 2
+    if memory_limit is not None and least > memory_limit and not _one_hidden_layer(network):
+        note = f"product of norms instead: the inequality alone needs {least / 1e6:.3g} MB"
+        return replace(simple, note=note, seconds=time.perf_counter() - began)
     statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
     previous = warm.solution if warm is not None and isinstance(warm.solution, Solution) else None
     try:
@@ -243,3 +249,7 @@ def lipschitz(
         certificate=certificate,
         solution=solution,
     )
+
+
+def _one_hidden_layer(network: Network) -> bool:
+    return sum(layer.kind != "identity" for layer in network.alternating()[1]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 
 import lipctrl
 from lipctrl.errors import LipctrlError
+from lipctrl.lmi.solvers import solve
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.checking import check
 from lipctrl.results import Bound, Trust
 from lipctrl.theorems import batch
+from lipctrl.theorems.lipschitz import SQUARES, conclude, state
 from lipctrl.theorems.rows import certificate_with_head
 from tests.networks_for_tests import random_network
 
@@ -58,10 +61,23 @@ def test_without_memory_the_product_is_returned_and_said_to_be():
     bound = lipctrl.lipschitz(NETWORK, memory_limit=0)
     assert bound.method == "product" and bound.upper == bound.product
     assert "MB" in bound.note and "MB" in str(bound)
+    assert "inequality alone" in bound.note
     little = lipctrl.lipschitz(NETWORK, memory_limit=3e5)
     assert little.solver == "anytime" and "first-order" in little.note and little.upper < little.product
     assert little.sdp_lower > 0
     assert lipctrl.lipschitz(NETWORK, memory_limit=1e9).note == ""
+
+
+def test_stating_and_proving_take_no_more_memory_than_is_counted():
+    network = random_network((10, 90, 90, 90, 5))
+    statement = state(network)
+    values = solve(statement.lmi, time_limit=0.0).values
+    for run in (lambda: state(network), lambda: conclude(statement, values)):
+        tracemalloc.start()
+        run()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak <= 8 * SQUARES * 280**2
 
 
 def test_a_warm_start_is_proved_as_tight_and_what_was_not_taken_is_said(tmp_path):

@@ -20,7 +20,7 @@ import numpy as np
 
 import lipctrl
 from lipctrl.lmi.solvers import solve
-from lipctrl.networks.network import Affine, Network
+from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.theorems.lipschitz import box_region, state
 
 GAP = 1e-7
@@ -35,10 +35,17 @@ def regions(factor: float, policy: str = "pendulum-ppo") -> list[tuple[Network, 
     return [(network, (CENTER - half, CENTER + half)) for half in halves]
 
 
-def updates(size: float) -> list[tuple[Network, None]]:
+def one_layer() -> Network:
+    """10-500-10, ReLU."""
+    rng = np.random.default_rng(0)
+    W, V = rng.standard_normal((500, 10)) / np.sqrt(5), rng.standard_normal((10, 500)) / np.sqrt(250)
+    return Network([Affine(W), Elementwise("relu", 500), Affine(V)])
+
+
+def updates(size: float, first: Network) -> list[tuple[Network, None]]:
     """Ten networks, each with all weights moved by `size` times the root mean square of their layer."""
     rng = np.random.default_rng(0)
-    networks = [lipctrl.load_policy(POLICIES / "pendulum-ppo").network]
+    networks = [first]
     for _ in range(9):
         layers = [
             Affine(f.W + size * np.sqrt(np.mean(f.W**2)) * rng.standard_normal(f.W.shape), f.b)
@@ -59,8 +66,10 @@ def sequences(folders: list[str]) -> Iterator[tuple[str, list]]:
         for policy, kind in (("pendulum-ppo", "tanh"), ("pendulum-sac", "ReLU")):
             yield f"{policy} ({kind}), 10 regions, each {factor:g} times as wide", regions(factor, policy)
             yield f"{policy} ({kind}), 10 regions, each {factor:g} times as narrow", regions(factor, policy)[::-1]
+    named = {"pendulum-ppo": lipctrl.load_policy(POLICIES / "pendulum-ppo").network, "10-500-10": one_layer()}
     for size in (1e-3, 1e-2, 3e-2):
-        yield f"pendulum-ppo, 10 networks, Gaussian updates of {size:g}", updates(size)
+        for name, first in named.items():
+            yield f"{name}, 10 networks, Gaussian updates of {size:g}", updates(size, first)
     for folder in folders:
         found = checkpoints(folder)
         half = len(found) // 2

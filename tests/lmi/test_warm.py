@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lipctrl.lmi.solvers import barrier, chain, solve, warm
+from lipctrl.lmi.solvers import barrier, chain, one_layer, solve, warm
 from lipctrl.lmi.solvers.chain_iterate import Iterate
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.networks.network import Affine, Network
@@ -49,6 +49,24 @@ def test_checkpoints_take_half_the_iterations(size, kind):
             warmed.append(solution.iterations)
         previous, network = solution, moved(network, size, step)
     assert np.median(warmed) <= 0.5 * np.median(cold)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-2])
+@pytest.mark.parametrize("kind", ["relu", "gelu"])
+def test_checkpoints_of_one_hidden_layer(size, kind):
+    """There is less to save: about seven iterations become five."""
+    network, cold, warmed, previous = random_network((3, 60, 2), kind), [], [], None
+    for step in range(5):
+        lmi = stated(network)
+        reference, solution = solve(lmi, gap=1e-7), solve(lmi, gap=1e-7, warm=previous)
+        assert solution.status == "optimal"
+        assert solution.objective == pytest.approx(reference.objective, rel=2e-7)
+        if previous is not None:
+            assert solution.start == "warm"
+            cold.append(reference.iterations)
+            warmed.append(solution.iterations)
+        previous, network = solution, moved(network, size, step)
+    assert np.median(warmed) <= 0.8 * np.median(cold)
 
 
 def test_growing_and_shrinking_regions():
@@ -161,12 +179,13 @@ def test_a_far_warm_start_is_not_taken_and_a_damaged_one_does_no_harm():
         assert again.objective == pytest.approx(cold.objective, rel=2e-7)
 
 
-@pytest.mark.parametrize("route", ["chain", "general"])
+@pytest.mark.parametrize("route", ["chain", "general", "wide"])
 def test_a_warm_start_that_breaks_down_gives_way_to_the_cold_one(monkeypatch, route):
     """The first run fails after two iterations: the second is cold, and nothing that was reached is lost."""
-    module, name = (Iterate, "advance") if route == "chain" else (barrier._Barrier, "advance")
-    K = None if route == "chain" else 0.1 * np.ones((2, 3))
-    lmi = lipschitz.state(random_network((3, 8, 7, 2)), shift=K).lmi
+    routes = {"chain": Iterate, "general": barrier._Barrier, "wide": one_layer._Run}
+    module, name = routes[route], "advance"
+    K = 0.1 * np.ones((2, 3)) if route == "general" else None
+    lmi = lipschitz.state(random_network((3, 20, 2) if route == "wide" else (3, 8, 7, 2)), shift=K).lmi
     cold, start = solve(lmi, gap=1e-7), solve(lmi, gap=1e-7, time_limit=0.0)
     healthy, calls = getattr(module, name), []
 
@@ -179,7 +198,7 @@ def test_a_warm_start_that_breaks_down_gives_way_to_the_cold_one(monkeypatch, ro
     assert "failed after" in again.start and again.status == "optimal"
     assert again.objective <= cold.objective and again.lower >= cold.lower * (1 - 1e-12)
     calls.clear()
-    monkeypatch.setattr(chain.time if route == "chain" else barrier.time, "perf_counter", _clock(calls))
+    monkeypatch.setattr(chain.time, "perf_counter", _clock(calls))
     late = solve(lmi, gap=1e-7, warm=cold, time_limit=1.0)
     assert late.status == "feasible" and late.objective < 0.9 * start.objective
 

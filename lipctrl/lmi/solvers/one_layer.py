@@ -35,7 +35,7 @@ from lipctrl.lmi.solvers.one_layer_form import Reduced, Scaling, reduce
 from lipctrl.lmi.solvers.one_layer_newton import CHUNK, Newton
 from lipctrl.lmi.solvers.solution import Solution
 
-KEPT, NEARER, MIXED = 1e-2, 0.5, 0.3
+KEPT, NEARER, MIXED = 1e-4, 0.5, 0.1
 """Warm starts: relative gap above which an iterate is kept, how much smaller the new gap must be, share of mu K^-1."""
 RAISES = (1.0, 1.03, 1.1, 1.3)
 """Factors of the multipliers that are tried."""
@@ -95,22 +95,11 @@ def solve(
     problem, scaling = reduce(parts, lmi.variable(parts.variable).size)
     run = _Run(problem, gap)
     words = "cold" if warm is None else run.take(warm, scaling)
-    early = run.point
-    iterations, status = 0, "inaccurate"
-    while iterations < max_iterations and not run.converged():
-        if time.perf_counter() > deadline:
-            status = "feasible"
-            break
-        if run.upper - run.lower > KEPT * run.upper:
-            early = run.point
-        iterations += 1
-        try:
-            if not run.advance():
-                break
-        except (LinAlgError, ValueError):
-            break
-    if run.converged():
-        status = "optimal"
+    status, iterations, early = run.until(max_iterations, deadline)
+    if words == "warm" and status == "inaccurate":
+        words = f"cold (the warm start failed after {iterations} iterations)"
+        run.restart()
+        status, iterations, early = run.until(max_iterations, deadline)
     multipliers = scaling.multipliers(run.best)
     rho = scaling.upper(multipliers)
     values = {"rho": np.array([rho]), parts.variable: multipliers}
@@ -134,9 +123,31 @@ class _Run:
         self.upper, self.lower = problem.least(self.best), 0.0
         rho = 1.5 * self.upper
         Y = np.asarray(np.linalg.inv(problem.matrix(self.best, rho)) if rho > 0 else np.eye(problem.p))
-        self.point = _Point(np.zeros(problem.n), rho, problem.normalised(Y))
+        self.point = self.cold = _Point(np.zeros(problem.n), rho, problem.normalised(Y))
         if rho > 0:
             self.evaluate()
+
+    def restart(self) -> None:
+        """Back to the start in closed form; the bounds that were found stay."""
+        self.point = self.cold
+
+    def until(self, max_iterations: int, deadline: float) -> tuple[str, int, _Point]:
+        """Status, number of iterations, and the iterate that is kept for a warm start."""
+        early, iterations = self.point, 0
+        while not self.converged():
+            if iterations == max_iterations:
+                return "inaccurate", iterations, early
+            if time.perf_counter() > deadline:
+                return "feasible", iterations, early
+            if self.upper - self.lower > KEPT * self.upper:
+                early = self.point
+            iterations += 1
+            try:
+                if not self.advance():
+                    break
+            except (LinAlgError, ValueError):
+                break
+        return "optimal" if self.converged() else "inaccurate", iterations, early
 
     def take(self, warm: object, scaling: Scaling) -> str:
         """Start from the iterate of a similar problem, if that is nearer."""

@@ -402,6 +402,13 @@ def test_a_box_of_observations_is_contained_in_its_input_set() -> None:
             assert c - h <= a and b <= c + h
             assert 2 * h <= (b - a) + Fraction(1, 2**50) * (abs(a) + abs(b))
             assert h == 0 or a < b
+    good, short, bad = np.zeros(3), np.zeros(2), np.array([1.0, np.inf, 1.0])
+    for box in ((good, short), (short, good), (good, bad), (-bad, good), (good, [1.0, np.nan, 1.0]), (good + 1, good)):
+        with pytest.raises(LipctrlError):
+            lipschitz.box_region(box, 3)
+    with pytest.raises(LipctrlError):
+        lipschitz.box_region((good, np.array([1.0, -1.0, 1.0])), 3)
+    assert lipschitz.box_region(None, 3) is None
 
 
 # ------------------------------------------------------------------------------------------------------ wrong twins

@@ -314,8 +314,38 @@ def test_faces_of_the_box_bound_the_level(seed: int, monkeypatch: pytest.MonkeyP
     assert not holds(lmi, {"P": P, "level": np.array([largest * (1 + 1e-6)])})
     assert not holds(lmi, {"P": -P, "level": np.array([level])})
     assert small_gain._largest_level(plant, P, 0 * box) is None
+    assert not holds(lmi, {"P": P, "level": np.array([-level])})
+    assert [(v.name, v.size) for v in lmi.variables] == [("P", n), ("level", 1)]
+    half_blind = Plant(np.eye(n), np.ones((n, 1)), np.vstack([C[:1], 0 * C[:1]]), dt=0.1)
+    alone = small_gain._largest_level(half_blind, P, np.array([box[0], 1e-9]))
+    assert alone == pytest.approx(box[0] ** 2 / spread[0], rel=1e-6)
     blind = Plant(np.eye(n), np.ones((n, 1)), 0 * C, dt=0.1)
     assert small_gain._largest_level(blind, P, box) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_observations_of_a_region_are_all_in_its_input_set(seed: int) -> None:
+    """y0 + C G zeta: the rounding of C G is within the radius, which is the whole of the ball's, rounded up."""
+    rng = np.random.default_rng(seed)
+    n, p = (int(k) for k in rng.integers(1, 5, 2))
+    C, G = rng.standard_normal((p, n)), rng.standard_normal((n, n)) * 10.0 ** rng.uniform(-5, 5)
+    network = Network([Affine(np.ones((1, p)))])
+    y0 = rng.standard_normal(p)
+    plant = Plant(np.eye(n), np.ones((n, 1)), C, dt=0.1, y0=y0, u0=network(y0))
+    inputs = lyapunov.region_inputs(Loop(plant, network), G)
+    assert np.array_equal(inputs.center, y0) and not np.any(inputs.box)
+    radii = (Ball.exact(C) @ Ball.exact(G)).radius
+    for i in range(p):
+        exact = [sum(Fraction(float(C[i, k])) * Fraction(float(G[k, j])) for k in range(n)) for j in range(n)]
+        off = sum(abs(x - Fraction(float(m))) for x, m in zip(exact, inputs.ball_generators[i], strict=True))
+        whole = sum(Fraction(float(r)) for r in radii[i])
+        assert (
+            off <= whole <= Fraction(float(inputs.radius[i])) <= whole * (1 + Fraction(1, 2**39)) + Fraction(1, 2**1000)
+        )
+    exact_case = lyapunov.region_inputs(
+        Loop(Plant(np.eye(n), np.ones((n, 1)), np.ones((p, n)), dt=0.1), network), np.eye(n)
+    )
+    assert np.all(exact_case.radius <= 2.0**-48)
 
 
 @pytest.mark.parametrize(

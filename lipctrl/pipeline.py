@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from lipctrl.plants.loop import Loop
 from lipctrl.plants.model import Model
 from lipctrl.plants.plant import Plant
 from lipctrl.plants.plant_file import plant_from_file
+from lipctrl.plants.sources import dynamics_of
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
 from lipctrl.theorems import levels_row, region_row
@@ -41,6 +42,9 @@ def certify(
     time_limit: float = 60.0,
     nonlinear: bool | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
+    uncertain: Mapping[str, tuple[float, float]] | None = None,
+    action_error: float = 0.0,
+    arithmetic: str = "real",
     progress: Progress | None = None,
 ) -> Report:
     """Prove, refute or leave open the stability of a trained policy in closed loop with its plant.
@@ -65,6 +69,15 @@ def certify(
         seconds more and until 99 % of the domain are certified; True gives it all of `time_limit` once more.
     box : (low, high), optional
         The domain of states for this, by default that of the model; then a row says whether all of it converges.
+    uncertain : mapping, optional
+        Intervals (low, high) of constant parameters of the model, such as {"mass": (0.95, 1.05)}: the claim about the
+        nonlinear loop then holds for every value. A Model may also be given with intervals of its own.
+    action_error : float
+        That claim holds for every error of each action up to this size, another one at each step; trajectories then
+        end in a small set about the equilibrium, which the claim states.
+    arithmetic : {"real", "float32"}
+        Of the policy: the real function of its weights, or its evaluation in single precision as it is deployed
+        (networks/float32.py says what is covered). The plant is in real arithmetic in both.
     progress : callable, optional
         Called with the name of each stage.
 
@@ -85,10 +98,23 @@ def certify(
     say("loading the policy")
     policy, described, given = _policy(policy, plant)
     network = network_of(policy)
+    if uncertain:
+        given = _with_uncertain(given, network, uncertain, dt)
     say("finding where the loop rests")
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
-    asked = nonlinear or box is not None
+    robust = action_error != 0 or arithmetic != "real" or (isinstance(model, Model) and bool(model.uncertain))
+    asked = nonlinear or box is not None or robust
+    if robust and nonlinear is False:
+        raise LipctrlError(
+            "Uncertain parameters, errors of the action and float32 are covered for the nonlinear loop only.",
+            "Leave out nonlinear=False (--no-nonlinear).",
+        )
+    if robust and not region_row.applies(model):
+        raise PlantError(
+            f"Uncertain parameters, errors of the action and float32 are not covered for {model.name}.",
+            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two states.",
+        )
     if asked and not (region_row.applies(model) or levels_row.applies(model)):
         raise PlantError(
             f"No region of the nonlinear loop can be proved for {model.name}.",
@@ -98,7 +124,7 @@ def certify(
     say("bounding the policy (LipSDP)")
     bound = lipschitz(network, solver=solver)
     rows: list[TheoremResult] = []
-    if found.plant is not None:
+    if found.plant is not None and not robust:  # these rows are about exact actions and the nominal plant
         loop = Loop(found.plant, network)
         for name, (theorem, scope, share) in ROWS.items():
             say(name)
@@ -108,8 +134,9 @@ def certify(
                 rows.append(theorem(loop, share * time_limit))
     data: dict[str, Any] = {}
     if asked or nonlinear is None:
-        seconds = time_limit if nonlinear else min(time_limit, DEFAULT_SECONDS)
-        more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, box, say)
+        seconds = time_limit if nonlinear or robust else min(time_limit, DEFAULT_SECONDS)
+        allowed = {"action_error": action_error, "arithmetic": arithmetic}
+        more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, box, say, allowed)
         rows += more
     report = _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
     report.data.update(data)
@@ -123,6 +150,7 @@ def _nonlinear(
     enough: float,
     box: tuple[ArrayLike, ArrayLike] | None,
     say: Progress,
+    allowed: dict[str, Any],
 ) -> tuple[list[TheoremResult], dict[str, Any]]:
     """Rows about the nonlinear loop of an exact model, and the material for their picture."""
     model, point = found.dynamics, found.equilibrium
@@ -137,7 +165,7 @@ def _nonlinear(
     if not region_row.applies(model):
         return [], {}
     say("region of attraction (cells)")
-    rows, region = region_row.region_rows(model, network, point.x, seconds, say, box, enough)
+    rows, region = region_row.region_rows(model, network, point.x, seconds, say, box, enough, **allowed)
     return rows, {} if region is None else {"cells": region_row.picture(region)}
 
 
@@ -172,11 +200,22 @@ def _plant(plant: Any) -> Any:
     return plant
 
 
+def _with_uncertain(plant: Any, network: Network, uncertain: Mapping[str, tuple[float, float]], dt: Any) -> Model:
+    model = dynamics_of(plant, network, dt=dt)
+    if not isinstance(model, Model):
+        raise PlantError(
+            f"{model.name} has no parameters that could be uncertain.",
+            "Give a plant with exact equations (a Model, such as Pendulum-v1).",
+        )
+    return model.with_uncertain(uncertain)
+
+
 def _equilibrium(found: Linearization, network: Network) -> dict[str, Any]:
     point = found.equilibrium
     if point is None:
         return {"x": None, "u": None, "proved": False, "target_distance": None}
-    proof = prove_equilibrium(found.dynamics, network, point.x) if isinstance(found.dynamics, Model) else None
+    model = found.dynamics
+    proof = prove_equilibrium(next(model.extremes()), network, point.x) if isinstance(model, Model) else None
     return {
         "x": point.x.tolist(),
         "u": point.u.tolist(),
@@ -233,13 +272,14 @@ def _report(
         "states": list(found.dynamics.state_names),
         "goal": None if found.dynamics.goal is None else found.dynamics.goal.words,
         "leaves_out": list(plant.model_leaves_out if plant is not None else found.dynamics.leaves_out),
+        "uncertain": {name: list(ends) for name, ends in getattr(found.dynamics, "uncertain", {}).items()},
     }
     return Report(
         verdict=verdict,
         trust=Trust.SAMPLED if chosen is None else chosen.trust,
         claim=_claim(verdict, chosen, found, rows, named),
         model="linear" if chosen is None else chosen.model,
-        arithmetic="real",
+        arithmetic="real" if chosen is None else chosen.arithmetic,
         scope="none" if chosen is None else chosen.scope,
         policy=policy,
         plant=named,
@@ -267,7 +307,8 @@ def _claim(
         return "Nothing was proved, which does not mean unstable. " + " ".join(reasons)
     left_out = f" The linear model leaves out: {'; '.join(plant['leaves_out'])}." if plant["leaves_out"] else ""
     time_base = " This is about continuous time, not about a sampled policy." if plant["dt"] == 0 else ""
-    ending = " Deterministic action, real arithmetic." + (left_out if chosen.model == "linear" else "") + time_base
+    arithmetic = "real arithmetic" if chosen.arithmetic == "real" else "policy in float32, plant in real arithmetic"
+    ending = f" Deterministic action, {arithmetic}." + (left_out if chosen.model == "linear" else "") + time_base
     return f"{plant['name']}: {chosen.reason}" + ending
 
 

@@ -130,7 +130,8 @@ class Region:
     """A set of initial states.
 
     `kind` is "ellipsoid" {x : (x - center)' P (x - center) <= level}, "all", or "cells": boxes in a domain, of
-    which it fills `share`; `simulated_share` of a grid of starts in that domain converged in simulation.
+    which it fills `share`; `simulated_share` of a grid of starts in that domain converged in simulation. Where actions
+    have errors, trajectories enter the box of `final_half_widths` about the equilibrium and stay there.
     """
 
     kind: str
@@ -142,6 +143,7 @@ class Region:
     domain_volume: float | None = None
     share: float | None = None
     simulated_share: float | None = None
+    final_half_widths: Array | None = None
 
     def __str__(self) -> str:
         return self.size() + (f" ({self.units})" if self.volume is not None and self.units else "")
@@ -171,6 +173,7 @@ class TheoremResult(Printable):
     seconds: float = 0.0
     witness: dict[str, Any] | None = field(default=None, repr=False)
     certificate: dict[str, Any] | None = field(default=None, repr=False)
+    arithmetic: str = "real"
 
     def cells(self) -> tuple[str, ...]:
         """One cell for each of :data:`THEOREM_COLUMNS`."""
@@ -204,7 +207,7 @@ class Report(Printable):
     model : str
         "linear" or "nonlinear": the plant that the claim is about.
     arithmetic : str
-        "real": the network as a real function of its weights.
+        "real": the network as a real function of its weights. "float32": its evaluation in single precision.
     scope : str
         "global", "local", or "none".
     policy, plant : dict

@@ -99,6 +99,18 @@ class CertifiedSet:
         self.grids.append(grid)
         return len(self.grids) - 1
 
+    @classmethod
+    def common(cls, sets: Sequence[CertifiedSet]) -> CertifiedSet:
+        """The cells that the last grids of several sets, grids of one box, have in common; without records."""
+        grids = [part.grids[-1] for part in sets]
+        finest = max(grids, key=lambda grid: grid.level)
+        if not all(np.array_equal(g.low, finest.low) and np.array_equal(g.width, finest.width) for g in grids):
+            raise LipctrlError("Cells in common need grids of one box.")
+        result, grid = cls(sets[0].loop, []), Grid(finest.low, finest.width, finest.angles, finest.level)
+        grid.marked[...] = np.logical_and.reduce([part.marked_at(finest.level) for part in grids])
+        result.grids.append(grid)
+        return result
+
     def add_ellipsoid(self, ellipsoid: Ellipsoid) -> None:
         """Add a set that proofs/core.py or proofs/decrease.py has proved."""
         self.ellipsoids.append(ellipsoid)

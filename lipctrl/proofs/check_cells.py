@@ -29,6 +29,7 @@ import base64
 import copy
 import gzip
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -1513,83 +1514,141 @@ def _matrix(value: Any, rows: int | None, cols: int | None) -> Array:
     return np.stack(entries)
 
 
-_REQUIRED = {"format", "version", "theorem", "network", "model", "equilibrium", "core", "ellipsoids", "grids"}
-_REQUIRED |= {"records", "cells", "domain"}
-_OPTIONAL = {
-    "action_error",
-    "arithmetic",
-    "final",
-    "network_sha256",
-    "policy_sha256",
-    "claim",
-    "assumptions",
-    "information",
-    "limits",
-    "box",
-}
+_PART = {"equilibrium", "core", "ellipsoids", "grids", "records", "cells"}
+_REQUIRED = {"format", "version", "theorem", "network", "model", "domain"}
+_OPTIONAL = {"action_error", "arithmetic", "network_sha256", "policy_sha256", "claim", "assumptions", "information"}
+_OPTIONAL_ALONE = {"limits", "box"}
+
+
+class Proof:
+    """What was proved for one part of the box of parameters: the grid of the domain with its marks, and figures."""
+
+    def __init__(self, loop: Loop, fields: dict[str, Any], names: set[str], which: Any) -> None:
+        _need(_PART <= set(fields) - names <= _PART | {"final"}, "missing or unknown fields")
+        n = loop.n
+        box = _fields(fields["equilibrium"], {"lower", "upper"}, "the equilibrium")
+        self.lower, self.upper = _vector(box["lower"], n), _vector(box["upper"], n)
+        _need(np.all(self.lower < self.upper), "the equilibrium's box is empty")
+        grids = [Grid(grid, n) for grid in _list(fields["grids"], "the grids")]
+        self.angles = [any(grid.angles[i] for grid in grids) for i in range(n)]
+        for i in range(n):
+            _need(not self.angles[i] or loop.is_periodic(i), "the loop is not unchanged by full turns of an angle")
+        prove_equilibrium(loop, self.lower, self.upper)
+        core = Ellipsoid(fields["core"], n, set())
+        stages = _list(fields.get("final", []), "the final balls")
+        self.core_cells, ball = prove_core(loop, core, self.lower, self.upper, stages)
+        self.ends = None if ball is None else _half_widths(core, ball)
+        ellipsoids, self.ellipsoid_cells, one_step = [core], 0, True
+        for shape in _list(fields["ellipsoids"], "the ellipsoids"):
+            ellipsoid = Ellipsoid(shape, n, {"steps"})
+            steps = _count(shape["steps"])
+            _need(1 <= steps <= MAX_STEPS, "a strange number of steps")
+            one_step = one_step and steps == 1
+            self.ellipsoid_cells += prove_decrease(loop, ellipsoid, steps, ellipsoids)
+            ellipsoids.append(ellipsoid)
+        self.sets, self.ellipsoids = ellipsoids, len(ellipsoids) - 1
+        lines = _list(fields["records"], "the records")
+        records = [Record(line, rank, len(grids)) for rank, line in enumerate(lines)]
+        places = _unpacked(fields["cells"], [record.size for record in records])
+        region = Region(loop, ellipsoids, grids)
+        for start, end in _runs(records):
+            region.add(records[start:end], places[start:end])
+        self.ranks, self.images, self.cells = len(records), region.images, sum(record.size for record in records)
+        self.stays = one_step and not records and not loop.disturbed
+        self.grid: Grid | None = None
+        if records or which is not None:
+            which = _count(which)
+            _need(which < len(grids), "the domain has no grid")
+            self.grid = grids[which]
 
 
 def derive(certificate: dict[str, Any]) -> str:
     """Prove everything and state the claim."""
-    _need(_REQUIRED <= set(certificate) <= _REQUIRED | _OPTIONAL, "missing or unknown fields")
-    box = _fields(certificate["equilibrium"], {"lower", "upper"}, "the equilibrium")
-    lower = _vector(box["lower"], None)
-    n = len(lower)
-    upper = _vector(box["upper"], n)
-    _need(1 <= n <= 6 and np.all(lower < upper), "the equilibrium's box is empty")
+    names = set(certificate)
+    alone = "parts" not in names
+    allowed = _PART | {"final"} | _OPTIONAL_ALONE if alone else {"parts"}
+    _need(_REQUIRED <= names <= _REQUIRED | _OPTIONAL | allowed, "missing or unknown fields")
     error = _number(certificate["action_error"]) if "action_error" in certificate else 0.0
     _need(error >= 0, "the error of the action is negative")
     arithmetic = certificate.get("arithmetic", "real")
     _need(arithmetic in ("real", "float32"), "a strange arithmetic")
+    step = certificate["model"].get("step") if isinstance(certificate["model"], dict) else None
+    n = len(_list(step.get("outputs") if isinstance(step, dict) else None, "step"))
+    _need(1 <= n <= 6, "a strange number of states")
     loop = Loop(certificate["network"], certificate["model"], n, error, arithmetic == "float32")
     digest = loop.network.sha256()
     _need(certificate.get("network_sha256") in (None, digest), "the digest of the network differs")
-    grids = [Grid(fields, n) for fields in _list(certificate["grids"], "the grids")]
-    angles = [any(grid.angles[i] for grid in grids) for i in range(n)]
-    for i in range(n):
-        _need(not angles[i] or loop.is_periodic(i), "the loop is not unchanged by full turns of an angle")
-    prove_equilibrium(loop, lower, upper)
-    core = Ellipsoid(certificate["core"], n, set())
-    used, ball = prove_core(loop, core, lower, upper, _list(certificate.get("final", []), "the final balls"))
-    cells = [used]
-    ellipsoids, one_step = [core], True
-    for fields in _list(certificate["ellipsoids"], "the ellipsoids"):
-        ellipsoid = Ellipsoid(fields, n, {"steps"})
-        steps = _count(fields["steps"])
-        _need(1 <= steps <= MAX_STEPS, "a strange number of steps")
-        one_step = one_step and steps == 1
-        cells.append(prove_decrease(loop, ellipsoid, steps, ellipsoids))
-        ellipsoids.append(ellipsoid)
-    lines = _list(certificate["records"], "the records")
-    records = [Record(fields, rank, len(grids)) for rank, fields in enumerate(lines)]
-    places = _unpacked(certificate["cells"], [record.size for record in records])
-    region = Region(loop, ellipsoids, grids)
-    for start, end in _runs(records):
-        region.add(records[start:end], places[start:end])
-    stays = one_step and not records and not loop.error and not loop.network.float32
-    domain = None
-    if records or certificate["domain"] is not None:
-        fields = _fields(certificate["domain"], {"grid", "lower", "upper", "volume"}, "the domain")
-        which = _count(fields["grid"])
-        _need(which < len(grids), "the domain has no grid")
+    fields, domain = certificate["domain"], None
+    if fields is not None:
+        wanted = {"lower", "upper", "volume"} | ({"grid"} if alone else set())
+        fields = _fields(fields, wanted, "the domain")
+    if alone:
+        which = None if fields is None else fields["grid"]
+        proofs = [Proof(loop, certificate, _REQUIRED | _OPTIONAL | _OPTIONAL_ALONE, which)]
+    else:
+        proofs = _parts(loop, _list(certificate["parts"], "the parts"))
+    grids = [proof.grid for proof in proofs if proof.grid is not None]
+    _need(len(grids) == (0 if fields is None else len(proofs)), "cells without a domain")
+    if fields is not None:
         low, high = _vector(fields["lower"], n), _vector(fields["upper"], n)
         _need(np.all(low < high), "the domain is empty")
-        volume = grids[which].volume(low, high)
+        volume = _in_common(grids).volume(low, high)
         _need(0 <= _number(fields["volume"]) <= volume, "the claimed volume is greater than that of the cells")
         domain = low, high, volume
-    widened = copy.copy(core)
-    widened.radius = float(_up(core.radius + 2.0 * _norm_up(core.coordinates(_box_between(lower[None], upper[None])))))
-    more = [_limits_text(certificate["limits"], [widened, *ellipsoids], stays)] if "limits" in certificate else []
-    more += [_box_text(certificate["box"], ellipsoids)] if "box" in certificate else []
-    counts = (cells, len(records), sum(record.size for record in records), region.images)
     policy = certificate.get("policy_sha256")
     _need(policy is None or (isinstance(policy, str) and re.fullmatch("[0-9a-f]{64}", policy)), "a strange digest")
-    if not more:
-        more = ["States on the way may leave the domain."]
-        if domain is None and stays:
-            more = ["States on the way stay in the ellipsoids (the core taken about x*)."]
-    ends = None if ball is None else _half_widths(core, ball)
-    return _words(loop, (lower, upper), angles, domain, ellipsoids, counts, (digest, policy), more, ends)
+    return _words(loop, proofs, domain, (digest, policy), _further(certificate, proofs[0], domain is None))
+
+
+def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -> list[str]:
+    """Where states on the way stay, and whether a box lies inside: sentences."""
+    core, lines = proof.sets[0], list[str]()
+    if "limits" in certificate:
+        widened = copy.copy(core)
+        offset = _norm_up(core.coordinates(_box_between(proof.lower[None], proof.upper[None])))
+        widened.radius = float(_up(core.radius + 2.0 * offset))
+        lines.append(_limits_text(certificate["limits"], [widened, *proof.sets], proof.stays))
+    if "box" in certificate:
+        lines.append(_box_text(certificate["box"], proof.sets))
+    if lines:
+        return lines
+    if only_ellipsoids and proof.stays:
+        return ["States on the way stay in the ellipsoids (the core taken about x*)."]
+    return ["States on the way may leave the domain."]
+
+
+def _parts(loop: Loop, parts: list[Any]) -> list[Proof]:
+    """Parts of the box of parameters that cover it, each proved by itself."""
+    _need(len(loop.box) and 0 < len(parts) <= MAX_PARAMETER_PARTS, "parts of a box of parameters that does not exist")
+    proofs, boxes = [], []
+    for fields in parts:
+        _need(isinstance(fields, dict) and {"parameters", "grid"} <= set(fields), "a part is no object")
+        boxes.append(_matrix(fields["parameters"], len(loop.box), 2))
+        _need(np.all(boxes[-1][:, 0] <= boxes[-1][:, 1]), "a part has an empty interval")
+    edges = [
+        sorted({*side, *(v for box in boxes for v in box[i] if side[0] < v < side[1])})
+        for i, side in enumerate(loop.box)
+    ]
+    _need(math.prod(max(len(side) - 1, 1) for side in edges) <= 2**16, "too many parts")
+    for cell in itertools.product(*([(a, b) for a, b in itertools.pairwise(s)] or [(s[0], s[0])] for s in edges)):
+        inside = any(all(p <= a and b <= q for (a, b), (p, q) in zip(cell, box, strict=True)) for box in boxes)
+        _need(inside, "the parts do not cover the box of parameters")
+    for fields, box in zip(parts, boxes, strict=True):
+        proofs.append(Proof(loop.part(box), fields, {"parameters", "grid"}, fields["grid"]))
+    return proofs
+
+
+def _in_common(grids: Sequence[Grid]) -> Grid:
+    """The cells that are marked in all of some grids of one box."""
+    first = grids[0]
+    level = max(grid.level for grid in grids)
+    for grid in grids:
+        _need(
+            np.array_equal(grid.low, first.low) and np.array_equal(grid.width, first.width), "the domain has two grids"
+        )
+        grid.refine(level)
+        first.rank = np.maximum(first.rank, grid.rank)  # UNMARKED is the largest number
+    return first
 
 
 def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> str:
@@ -1662,59 +1721,60 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
             start = end
 
 
-def _words(
-    loop: Loop,
-    box: Any,
-    angles: Sequence[bool],
-    domain: Any,
-    ellipsoids: Sequence[Ellipsoid],
-    counts: Any,
-    digests: Any,
-    more: Sequence[str],
-    ends: Any = None,
-) -> str:
-    middle = ", ".join(f"{value:.9g}" for value in 0.5 * (box[0] + box[1]))
-    width = float(np.max(box[1] - box[0]))
-    turns = " modulo 2 pi in " + ", ".join(f"x{i + 1}" for i in range(loop.n) if angles[i]) if any(angles) else ""
+def _words(loop: Loop, proofs: Sequence[Proof], domain: Any, digests: Any, more: Sequence[str]) -> str:
+    lower, upper = (np.array([getattr(proof, side) for proof in proofs]) for side in ("lower", "upper"))
+    middle = ", ".join(f"{value:.9g}" for value in 0.5 * (lower.min(axis=0) + upper.max(axis=0)))
+    width = float(np.max(upper.max(axis=0) - lower.min(axis=0)))
+    turned = [f"x{i + 1}" for i in range(loop.n) if any(proof.angles[i] for proof in proofs)]
+    turns = " modulo 2 pi in " + ", ".join(turned) if turned else ""
     if domain is None:
-        largest = max(_ball_volume(one) for one in ellipsoids)
-        what = f"Region of attraction: {len(ellipsoids)} ellipsoids, the largest of volume {largest:.9g} or more."
+        sets = proofs[0].sets
+        largest = max(_ball_volume(one) for one in sets)
+        what = f"Region of attraction: {len(sets)} ellipsoids, the largest of volume {largest:.9g} or more."
     else:
         low, high, volume = domain
         share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
         what = f"Region of attraction: at least {share:.4f} % of {_box_name(low, high)} (volume {volume:.9g})."
-    cells, records, marked, images = counts
-    sources = "cells and ellipsoids" if domain is not None else "ellipsoids"
     disturbed = f"each action wrong by at most {loop.error:.9g} at each step" if loop.error else "no disturbance"
     arithmetic = "real arithmetic (no float32)"
     if loop.network.float32:
         arithmetic = "the policy evaluated in float32 as FORMAT-cells.md states it (the plant in real arithmetic)"
         disturbed = disturbed.replace("no disturbance", "no other disturbance")
     arrives = "converges to x*"
-    if ends is not None:
-        arrives = "enters {|x_i - x*_i| <= (" + ", ".join(f"{_above_text(v)}" for v in ends) + ")} and stays there"
+    ends = [proof.ends for proof in proofs if proof.ends is not None]
+    if ends:
+        sides = ", ".join(_above_text(float(value)) for value in np.max(ends, axis=0))
+        arrives = "enters {|x_i - x*_i| <= (" + sides + ")} and stays there"
+    sources = "cells and ellipsoids" if domain is not None else "ellipsoids"
+    start, only = f"the certified {sources}", "the only equilibrium in the box"
     for_all = []
     if len(loop.box):
-        inside = ", ".join(
-            f"{name} in [{a!r}, {b!r}]" for name, (a, b) in zip(loop.names, loop.box.tolist(), strict=True)
-        )
-        for_all = [f"For each constant value of the parameters {inside}, with its own x*:"]
+        inside = zip(loop.names, loop.box.tolist(), strict=True)
+        words = ", ".join(f"{name} in [{a!r}, {b!r}]" for name, (a, b) in inside)
+        for_all = [f"For each constant value of the parameters {words}, with its own x*:"]
+    if len(proofs) > 1:
+        start, only = f"the cells certified in all of {len(proofs)} parts", "an equilibrium in the box"
+    counts = [sum(getattr(proof, name) for proof in proofs) for name in _FIGURES]
     return "\n".join(
         [
             what,
             *for_all,
-            f"Every trajectory of the loop from the certified {sources} {arrives}{turns},",
-            f"the only equilibrium in the box of width {width:.2g} about ({middle}).",
+            f"Every trajectory of the loop from {start} {arrives}{turns},",
+            f"{only} of width {width:.2g} about ({middle}).",
             "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
             f"the exact nonlinear model, {arithmetic}, the deterministic action, {disturbed}.",
             *more,
-            f"Proved: the core with {cells[0]} cells; {len(cells) - 1} ellipsoids with {sum(cells[1:])} cells; "
-            f"{marked} cells in {records} ranks with {images} images.",
+            "Proved: the core with {} cells; {} ellipsoids with {} cells; {} cells in {} ranks with {} images.".format(
+                *counts
+            ),
             f"Digest of the network: {digests[0]}.",
             "Trusted, not checked: that the equations are those of the environment, and that the policy's file"
             f"{'' if digests[1] is None else ' ' + digests[1]} means this network.",
         ]
     )
+
+
+_FIGURES = ("core_cells", "ellipsoids", "ellipsoid_cells", "cells", "ranks", "images")
 
 
 def _above_text(value: float) -> str:

@@ -81,6 +81,14 @@ class ClosedLoop:
         error = np.full((y.shape[0], self.network.n_out), self.action_error)
         return error if self._rounding is None else (error + self._rounding(y)) * _GROW
 
+    def largest_rounding(self, lower: Array, upper: Array) -> float:
+        """The largest error of evaluating any action on cells, shape (N, n)."""
+        if self._rounding is None:
+            return 0.0
+        return float(
+            np.max(self._rounding(stack(self.plant(len(lower)).observe(box_forms(lower, upper)), (len(lower),))))
+        )
+
     def among(self, low: Array, high: Array) -> ClosedLoop:
         """The same loop with other ends of the uncertain parameters, shape (q, N): those of each cell."""
         other = copy(self)

@@ -138,6 +138,13 @@ class Grid:
         cell = self.cell * size
         return self.low + index * cell, self.low + (index + 1) * cell
 
+    def marked_at(self, level: int) -> Bools:
+        """The marks of the parts of the cells at a finer level."""
+        marked = self.marked
+        for axis in range(self.n):
+            marked = np.repeat(marked, 2 ** (level - self.level), axis=axis)
+        return marked
+
     def mark(self, index: Integers) -> None:
         self.marked[tuple(index.T)] = True
         self._sums = None
@@ -146,8 +153,7 @@ class Grid:
         """Split every cell; the parts of a marked cell are marked."""
         if self.level == MAX_LEVEL:
             raise LipctrlError("The grid cannot be refined further.")
-        for axis in range(self.n):
-            self.marked = np.repeat(self.marked, 2, axis=axis)
+        self.marked = self.marked_at(self.level + 1)
         self.level += 1
         self._sums = None
 

@@ -14,7 +14,7 @@ from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.certificate import hex_array
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.ellipsoid import Ellipsoid
-from lipctrl.proofs.region_certificate import certificate_of
+from lipctrl.proofs.region_certificate import Part, certificate_of
 
 Array = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def levels_certificate(
     """
     if loop.action_error:
         raise CertificateError("The format has no levels for errors of the action.", "Prove them without.")
-    content = certificate_of(CertifiedSet(loop, [core, *levels]), equilibrium, None, (), policy_sha256, information)
+    content = certificate_of(Part(CertifiedSet(loop, [core, *levels]), equilibrium), None, policy_sha256, information)
     if limits is not None:
         content["limits"] = {"lower": _limit(limits[0]), "upper": _limit(limits[1])}
     if box is not None:

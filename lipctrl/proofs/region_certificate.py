@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from lipctrl.plants.model import Model
 from lipctrl.plants.program import record_model
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.certificate import hex_array, network_block
-from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.core import Stage
 from lipctrl.proofs.ellipsoid import Ellipsoid
 
@@ -27,14 +27,52 @@ THEOREM = "region_of_attraction"
 _MAX_INDEX = 2**32
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What was proved for a part of the box of uncertain parameters, or for all of it.
+
+    Attributes
+    ----------
+    cells : CertifiedSet
+        Its first ellipsoid is the core, the others are a chain; its last grid is that of the domain.
+    equilibrium : Interval, shape (n,)
+        Contains exactly one equilibrium for each value of the parameters.
+    stages : sequence of Stage
+        With errors of the action: how trajectories from the core end.
+    """
+
+    cells: CertifiedSet
+    equilibrium: Interval
+    stages: Sequence[Stage] = ()
+
+    def block(self) -> dict[str, Any]:
+        """The fields of the part."""
+        if self.cells.loop.disturbed != bool(self.stages):
+            raise CertificateError("Errors of the action and a final ball belong together.", "Give the core's stages.")
+        core, *chain = self.cells.ellipsoids
+        names = ("rate", "push", "radius")
+        final = [{name: hex_array(getattr(stage, name)) for name in names} for stage in self.stages]
+        return {
+            "equilibrium": {"lower": hex_array(self.equilibrium.lo), "upper": hex_array(self.equilibrium.hi)},
+            "core": _ellipsoid(core),
+            **({"final": final} if final else {}),
+            "ellipsoids": [{**_ellipsoid(e), "steps": int(getattr(e, "steps", 1))} for e in chain],
+            "grids": [
+                {"low": hex_array(grid.low), "width": hex_array(grid.width), "angles": grid.angles.tolist()}
+                for grid in self.cells.grids
+            ],
+            "records": [[record.grid, record.level, record.steps, len(record.index)] for record in self.cells.records],
+            "cells": _packed([_sorted_places(record.index, record.level) for record in self.cells.records]),
+        }
+
+
 def region_certificate(
-    cells: CertifiedSet,
-    equilibrium: Interval,
+    parts: Part | Sequence[Part],
     lower: ArrayLike,
     upper: ArrayLike,
     volume: float,
     *,
-    stages: Sequence[Stage] = (),
+    model: Model | None = None,
     policy_sha256: str | None = None,
     information: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -42,16 +80,14 @@ def region_certificate(
 
     Parameters
     ----------
-    cells : CertifiedSet
-        Its first ellipsoid is the core, the others are a chain; its last grid is that of the domain.
-    equilibrium : Interval, shape (n,)
-        Contains exactly one equilibrium.
+    parts : Part, or sequence of Part
+        One for all parameters, or one for each part of their box, which together cover it.
     lower, upper : array_like, shape (n,)
         The domain.
     volume : float
-        Of the certified cells of the last grid in the domain, rounded down.
-    stages : sequence of Stage
-        With errors of the action: how trajectories from the core end.
+        Of the certified cells of the last grid in the domain, rounded down; with parts, of those in all of them.
+    model : Model, optional
+        With parts: the model with the whole box of parameters.
     policy_sha256 : str, optional
         Of the policy's file.
     information : mapping, optional
@@ -64,71 +100,56 @@ def region_certificate(
     PlantError
         If the model's equations cannot be written as a program.
     """
-    if not cells.ellipsoids or not cells.grids:
+    if not all(part.cells.ellipsoids and part.cells.grids for part in ([parts] if isinstance(parts, Part) else parts)):
         raise CertificateError("A region needs a core and a grid of cells.", "Search with more time.")
-    loop = cells.loop
-    if loop.disturbed != bool(stages):
-        raise CertificateError("Errors of the action and a final ball belong together.", "Give the stages of the core.")
-    domain = {
-        "grid": len(cells.grids) - 1,
-        "lower": hex_array(lower),
-        "upper": hex_array(upper),
-        "volume": hex_array(volume),
-    }
-    return certificate_of(cells, equilibrium, domain, stages, policy_sha256, information)
+    domain = {"lower": hex_array(lower), "upper": hex_array(upper), "volume": hex_array(volume)}
+    if isinstance(parts, Part):
+        domain = {"grid": len(parts.cells.grids) - 1, **domain}
+        return certificate_of(parts, domain, policy_sha256, information)
+    proved = {"parts": [_box_of(part) | part.block() for part in parts]}
+    return _whole(parts[0], model or parts[0].cells.loop.model, proved, domain, policy_sha256, information)
 
 
 def certificate_of(
-    cells: CertifiedSet,
-    equilibrium: Interval,
+    part: Part, domain: dict[str, Any] | None, policy_sha256: str | None, information: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The fields of FORMAT-cells.md for one part, with or without a domain."""
+    return _whole(part, part.cells.loop.model, part.block(), domain, policy_sha256, information)
+
+
+def _whole(
+    first: Part,
+    model: Model,
+    proved: dict[str, Any],
     domain: dict[str, Any] | None,
-    stages: Sequence[Stage],
     policy_sha256: str | None,
     information: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The fields of FORMAT-cells.md."""
-    loop = cells.loop
-    network = cells.loop.network
-    core, *chain = cells.ellipsoids
+    loop = first.cells.loop
+    disturbed = {"action_error": hex_array(loop.action_error), "arithmetic": loop.arithmetic} if loop.disturbed else {}
     return {
         "theorem": THEOREM,
-        "network": network_block(network),
-        "network_sha256": network.sha256,
+        "network": network_block(loop.network),
+        "network_sha256": loop.network.sha256,
         "policy_sha256": policy_sha256,
-        "model": model_block(cells.loop.model),
-        "equilibrium": {"lower": hex_array(equilibrium.lo), "upper": hex_array(equilibrium.hi)},
-        "core": _ellipsoid(core),
-        **_disturbed(loop, stages),
-        "ellipsoids": [{**_ellipsoid(e), "steps": int(getattr(e, "steps", 1))} for e in chain],
-        "grids": [
-            {"low": hex_array(grid.low), "width": hex_array(grid.width), "angles": grid.angles.tolist()}
-            for grid in cells.grids
-        ],
-        "records": [[record.grid, record.level, record.steps, len(record.index)] for record in cells.records],
-        "cells": _packed([_sorted_places(record.index, record.level) for record in cells.records]),
+        "model": model_block(model),
+        **disturbed,
+        **proved,
         "domain": domain,
         "claim": "Every trajectory from the certified set "
-        + ("ends in a small ball about" if stages else "converges to")
+        + ("ends in a small ball about" if first.stages else "converges to")
         + " the equilibrium, modulo full turns of angles.",
-        "assumptions": ["exact model", f"{loop.arithmetic} policy", "deterministic action", *_allowances(loop)],
+        "assumptions": ["exact model", f"policy in {loop.arithmetic} arithmetic", "plant in real arithmetic"]
+        + ["deterministic action"]
+        + [f"{name} constant in [{low!r}, {high!r}]" for name, (low, high) in model.uncertain.items()]
+        + ([f"errors of each action up to {loop.action_error!r}"] if loop.action_error else []),
         "information": dict(information or {}),
     }
 
 
-def _disturbed(loop: ClosedLoop, stages: Sequence[Stage]) -> dict[str, Any]:
-    if not loop.disturbed:
-        return {}
-    names = ("rate", "push", "radius")
-    return {
-        "action_error": hex_array(loop.action_error),
-        "arithmetic": loop.arithmetic,
-        "final": [{name: hex_array(getattr(stage, name)) for name in names} for stage in stages],
-    }
-
-
-def _allowances(loop: ClosedLoop) -> list[str]:
-    words = [f"{name} constant in [{low!r}, {high!r}]" for name, (low, high) in loop.model.uncertain.items()]
-    return words + ([f"errors of each action up to {loop.action_error!r}"] if loop.action_error else [])
+def _box_of(part: Part) -> dict[str, Any]:
+    uncertain = part.cells.loop.model.uncertain
+    return {"parameters": [hex_array(ends) for ends in uncertain.values()], "grid": len(part.cells.grids) - 1}
 
 
 def model_block(model: Model) -> dict[str, Any]:

@@ -80,6 +80,9 @@ class RegionOfAttraction:
     failures : tuple of Failure
         What the simulation found that does not converge to the equilibrium, by kind; empty if nothing.
     seconds : float
+    parts : tuple of RegionOfAttraction
+        Of the parts of the box of uncertain parameters, if it was cut; the cells are then what all have in common, core
+        and ellipsoids those of one part.
     """
 
     equilibrium: Interval
@@ -99,6 +102,7 @@ class RegionOfAttraction:
     failures: tuple[Failure, ...]
     seconds: float
     history: tuple[tuple[float, float], ...] = field(default=(), repr=False)
+    parts: tuple[RegionOfAttraction, ...] = field(default=(), repr=False)
 
     @property
     def share(self) -> float:
@@ -126,7 +130,31 @@ class RegionOfAttraction:
 
     def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Whether states, shape (..., n), lie in the certified set (floating point at its edges)."""
-        return certified(self.cells, np.asarray(x, dtype=np.float64))
+        points = np.asarray(x, dtype=np.float64)
+        if self.parts:
+            return np.asarray(np.logical_and.reduce([part.contains(points) for part in self.parts]))
+        return certified(self.cells, points)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether trajectories end in a ball about x* rather than in x*."""
+        return bool(self.stages)
+
+    @property
+    def final_half_widths(self) -> Array:
+        """Bounds of abs(x_i - x*_i) at the end, x* the equilibrium of the trajectory's own parameters."""
+        if self.parts:
+            return np.asarray(np.max([part.final_half_widths for part in self.parts], axis=0))
+        radius = self.stages[-1].radius if self.stages else 0.0
+        return np.asarray(replace(self.core, radius=radius).half_widths)
+
+    @property
+    def largest_rounding(self) -> float:
+        """A bound of the error of evaluating any action at any state of the domain."""
+        if self.parts:
+            return max(part.largest_rounding for part in self.parts)
+        grid = Grid(self.cells.grids[-1].low, self.cells.grids[-1].width, self.cells.grids[-1].angles, _FIRST)
+        return self.cells.loop.largest_rounding(*grid.boxes(grid.unmarked()))
 
 
 def find_region(
@@ -209,14 +237,14 @@ def find_region(
     place = proved.add_grid(domain)
 
     def share(grid: Grid) -> float:
-        part, whole = _volume(grid, low, high)
+        part, whole = certified_volume(grid, low, high)
         return part / whole
 
     fill(proved, place, steps, last_level, deadline, enough, share, arrival=guide.arrival_near, progress=tell)
     say("finding all equilibria, and what does not converge")
     rest = _elsewhere(loop, domain, core, angles, time.perf_counter() + 0.5 + 0.1 * time_limit)
     simulation = simulation.extended(loop, core, angles, *domain.boxes(domain.unmarked()))
-    volume, whole = _volume(domain, low, high)
+    volume, whole = certified_volume(domain, low, high)
     result = RegionOfAttraction(
         equilibrium=found.x,
         core=core,
@@ -319,7 +347,7 @@ def _zoom(
             return
 
 
-def _volume(grid: Grid, low: Array, high: Array) -> tuple[float, float]:
+def certified_volume(grid: Grid, low: Array, high: Array) -> tuple[float, float]:
     """Certified and whole volume of the domain, the first rounded down."""
     edges = [grid.low[i] + np.arange(grid.count + 1) * grid.cell[i] for i in range(grid.n)]
     lengths = [np.diff(np.clip(edge, a, b)) for edge, a, b in zip(edges, low, high, strict=True)]

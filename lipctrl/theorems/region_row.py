@@ -18,11 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from lipctrl.networks.network import Network
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
+from lipctrl.presentation import number_up
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.region_certificate import region_certificate
+from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
-from lipctrl.theorems.region import RegionOfAttraction, find_region
+from lipctrl.theorems.region import RegionOfAttraction
 from lipctrl.theorems.region_falsify import REST, describe, fates, trajectory
+from lipctrl.theorems.region_parts import find_common_region
 
 Array = NDArray[np.float64]
 
@@ -42,6 +44,8 @@ def region_rows(
     progress: Callable[[str], None] | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
     enough: float = 1.0,
+    action_error: float = 0.0,
+    arithmetic: str = "real",
 ) -> tuple[list[TheoremResult], RegionOfAttraction | None]:
     """The nonlinear loop: from which states does every trajectory converge to the equilibrium?
 
@@ -59,6 +63,10 @@ def region_rows(
         The domain of states, by default that of the model.
     enough : float
         Share of the domain with which the search ends.
+    action_error : float
+        Size of the errors of each action that are covered.
+    arithmetic : {"real", "float32"}
+        Of the policy.
 
     Returns
     -------
@@ -69,8 +77,17 @@ def region_rows(
     """
     began = time.perf_counter()
     low, high = (None, None) if box is None else box
-    region = find_region(
-        model, network, equilibrium, lower=low, upper=high, time_limit=seconds, enough=enough, progress=progress
+    region = find_common_region(
+        model,
+        network,
+        equilibrium,
+        lower=low,
+        upper=high,
+        time_limit=seconds,
+        enough=enough,
+        action_error=action_error,
+        arithmetic=arithmetic,
+        progress=progress,
     )
     took = time.perf_counter() - began
     if region is None:
@@ -83,11 +100,15 @@ def region_rows(
 def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResult:
     units = " x ".join(model.state_names) or "states"
     volume, largest = region.volume, None
+    if volume == 0.0 and region.parts:
+        reason = f"{_for_all(model, region)}the {len(region.parts)} parts of the parameters have no cells in common."
+        return _row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, region, None, took, None)
     if volume == 0.0:
         largest = max((region.core, *region.ellipsoids), key=lambda e: e.volume)
         volume = largest.volume * (1.0 - 1e-9)
     words = (
-        f"every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) converges to the equilibrium"
+        f"{_for_all(model, region)}every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) "
+        f"{_arrives(model, region)}"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
         + f": {100 * region.share:.2f} % of the domain {_box(region)}; of simulated starts "
         f"{100 * region.simulation.share:.2f} % converge.{_others(region)}"
@@ -105,8 +126,30 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
             domain_volume=region.domain_volume,
             share=region.share,
             simulated_share=region.simulation.share,
+            final_half_widths=region.final_half_widths if region.disturbed else None,
         )
-    return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(region))
+    return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(model, region))
+
+
+def _for_all(model: Model, region: RegionOfAttraction) -> str:
+    """What the claim allows, in words, to begin a sentence with."""
+    inside = [f"{name} in [{low:g}, {high:g}]" for name, (low, high) in model.uncertain.items()]
+    words = [f"for every constant value of {', '.join(inside)}"] if inside else []
+    if region.action_error:
+        words.append(f"with each action wrong by at most {region.action_error:g} at each step")
+    if region.arithmetic == "float32":
+        words.append(f"with the policy evaluated in float32 (wrong by at most {number_up(region.largest_rounding, 3)})")
+    return ", ".join(words) + ": " if words else ""
+
+
+def _arrives(model: Model, region: RegionOfAttraction) -> str:
+    """Where trajectories end, in words; each uncertain parameter has an equilibrium of its own."""
+    its = "its equilibrium" if model.uncertain else "the equilibrium"
+    if not region.disturbed:
+        return f"converges to {its}"
+    names = model.state_names or tuple(f"x[{i}]" for i in range(model.n_states))
+    sides = zip(names, region.final_half_widths, strict=True)
+    return f"comes and stays within {', '.join(f'{number_up(w, 3)} ({name})' for name, w in sides)} of {its}"
 
 
 def _others(region: RegionOfAttraction) -> str:
@@ -126,7 +169,7 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
     rest = [x for x in region.others if np.all((x >= region.lower) & (x <= region.upper))]
     where = f"every state of {_box(region)}"
     if region.everything:
-        words = f"{where} converges to the equilibrium."
+        words = f"{where} is certified."
         return _wider(Verdict.CERTIFIED, Trust.PROVED, words, 1.0, None)
     if region.failures:
         failure = region.failures[0]
@@ -180,17 +223,28 @@ def _row(
     certificate: dict[str, Any] | None,
 ) -> TheoremResult:
     share = None if region is None else region.share
+    arithmetic = "real" if region is None else region.arithmetic
     return TheoremResult(
-        NAME, verdict, trust, "nonlinear", "local", reason, share, found, took, certificate=certificate
+        NAME,
+        verdict,
+        trust,
+        "nonlinear",
+        "local",
+        reason,
+        share,
+        found,
+        took,
+        certificate=certificate,
+        arithmetic=arithmetic,
     )
 
 
-def _certificate(region: RegionOfAttraction) -> dict[str, Any] | None:
-    if not region.cells.records:
+def _certificate(model: Model, region: RegionOfAttraction) -> dict[str, Any] | None:
+    proved = [Part(part.cells, part.equilibrium, part.stages) for part in region.parts or (region,)]
+    if not all(part.cells.records for part in proved):
         return None
-    return region_certificate(
-        region.cells, region.equilibrium, region.lower, region.upper, region.volume, stages=region.stages
-    )
+    parts: Part | list[Part] = proved if region.parts else proved[0]
+    return region_certificate(parts, region.lower, region.upper, region.volume, model=model)
 
 
 def _box(region: RegionOfAttraction) -> str:

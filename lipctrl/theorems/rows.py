@@ -184,7 +184,10 @@ def certificate_with_head(
 
     That the file means this network is trusted, and said so. `model` is None for claims about the policy alone.
     """
-    assumptions = ["deterministic action", "real arithmetic", "the policy's file means this network"]
+    assumptions = [
+        *certificate.get("assumptions", ["deterministic action", "real arithmetic"]),
+        "the policy's file means this network",
+    ]
     return {
         **certificate,
         "network_sha256": policy.get("network_sha256"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,6 +38,11 @@ class Solver(StrEnum):
     clarabel = "clarabel"
     scs = "scs"
     mosek = "mosek"
+
+
+class Arithmetic(StrEnum):
+    real = "real"
+    float32 = "float32"
 
 
 class Output(StrEnum):
@@ -179,6 +185,18 @@ def certify(
         tuple[str, str] | None,
         typer.Option("--box", metavar="LOW HIGH", help="Domain of states for that region, such as -3,-8 3,8."),
     ] = None,
+    uncertain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--uncertain", metavar="NAME=LOW:HIGH", help="A constant parameter of the model: m=0.95:1.05. Repeatable."
+        ),
+    ] = None,
+    action_error: Annotated[
+        float, typer.Option("--action-error", metavar="DELTA", min=0.0, help="Errors of each action that are covered.")
+    ] = 0.0,
+    arithmetic: Annotated[
+        Arithmetic, typer.Option("--arithmetic", help="Of the policy: float32 covers its rounding as deployed.")
+    ] = Arithmetic.real,
     vecnormalize: Statistics = None,
     no_normalize: Bare = False,
     folder: Folder = OUTPUT_FOLDER,
@@ -205,6 +223,9 @@ def certify(
             time_limit=time_limit,
             nonlinear=nonlinear,
             box=domain,
+            uncertain=_intervals(uncertain or ()),
+            action_error=action_error,
+            arithmetic=arithmetic.value,
             progress=say,
         )
         say("writing certificates and picture")
@@ -251,6 +272,21 @@ def _numbers(text: str | None, option: str, size: int | None = None) -> Any:
     except ValueError as error:
         raise typer.BadParameter(f"{option} is {text!r}, not numbers with commas between, such as 0,-1.5.") from error
     return values * (size or 1) if len(values) == 1 else values
+
+
+def _intervals(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Intervals such as "m=0.95:1.05" by name."""
+    found: dict[str, tuple[float, float]] = {}
+    for text in texts:
+        name, _, ends = text.replace(" ", "").partition("=")
+        try:
+            low, high = (float(end) for end in ends.split(":"))
+        except ValueError as error:
+            raise typer.BadParameter(f"--uncertain is {text!r}, not NAME=LOW:HIGH, such as m=0.95:1.05.") from error
+        if name in found:
+            raise typer.BadParameter(f"--uncertain names {name!r} twice.")
+        found[name] = (low, high)
+    return found
 
 
 def main() -> None:

@@ -33,7 +33,8 @@ def report_json(report: Report, certificate: Path | None) -> dict[str, Any]:
         "theorems": [
             {
                 **{
-                    key: getattr(row, key) for key in ("name", "verdict", "trust", "model", "scope", "reason", "margin")
+                    key: getattr(row, key)
+                    for key in ("name", "verdict", "trust", "model", "arithmetic", "scope", "reason", "margin")
                 },
                 "region": _region(row.region),
                 "seconds": row.seconds,
@@ -47,7 +48,7 @@ def report_json(report: Report, certificate: Path | None) -> dict[str, Any]:
 def _region(region: Region | None) -> dict[str, Any] | None:
     if region is None:
         return None
-    of_domain = ("domain_volume", "share", "simulated_share") if region.kind == "cells" else ()
+    of_domain = ("domain_volume", "share", "simulated_share", "final_half_widths") if region.kind == "cells" else ()
     return {key: getattr(region, key) for key in ("kind", "volume", *of_domain, "units")}
 
 

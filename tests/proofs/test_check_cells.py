@@ -27,7 +27,7 @@ from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.program import record, record_model
 from lipctrl.plants.resting import newton, simulate
 from lipctrl.proofs.certificate import from_hex, write_certificate
-from lipctrl.proofs.region_certificate import region_certificate
+from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.theorems.region import RegionOfAttraction, find_region
 
 PATH = Path(lipctrl.proofs.certificate.__file__).with_name("check_cells.py")
@@ -64,7 +64,7 @@ CART_POLICY = Network([Affine([[1.0, 1.5], [0.5, -0.5]], [0.1, 0.0]), Elementwis
 
 
 def _certificate(region: RegionOfAttraction) -> dict[str, Any]:
-    return region_certificate(region.cells, region.equilibrium, region.lower, region.upper, region.volume)
+    return region_certificate(Part(region.cells, region.equilibrium), region.lower, region.upper, region.volume)
 
 
 def _region(model: Model, network: Network, **options: Any) -> RegionOfAttraction:

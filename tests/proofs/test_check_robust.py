@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import from_hex, write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.equilibria import prove_equilibria
-from lipctrl.proofs.region_certificate import region_certificate
+from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.theorems.region import RegionOfAttraction, find_region
+from lipctrl.theorems.region_parts import cut, find_common_region
 
 DELTA = 2e-3
 
@@ -61,9 +63,8 @@ def _find(model: Model, **options: Any) -> RegionOfAttraction:
 
 
 def _certificate(region: RegionOfAttraction) -> dict[str, Any]:
-    return region_certificate(
-        region.cells, region.equilibrium, region.lower, region.upper, region.volume, stages=region.stages
-    )
+    part = Part(region.cells, region.equilibrium, region.stages)
+    return region_certificate(part, region.lower, region.upper, region.volume)
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +280,74 @@ def test_false_claims_about_float32_are_rejected(
     damaged = copy.deepcopy(_certificate(single))
     damage(damaged)
     assert _check(damaged, tmp_path)[0] == 1
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[RegionOfAttraction, dict[str, Any]]:
+    model = Cart(hill=(1.15, 1.25))
+    guess = newton(model, POLICY, np.zeros(2))
+    region = find_common_region(model, POLICY, guess, time_limit=900.0, last_level=5)
+    assert region is not None and len(region.parts) == 3
+    proved = [Part(part.cells, part.equilibrium, part.stages) for part in region.parts]
+    return region, region_certificate(proved, region.lower, region.upper, region.volume, model=model)
+
+
+def test_parts_of_the_parameters_are_proved_apart_and_intersected(
+    parts: tuple[RegionOfAttraction, dict[str, Any]], tmp_path: Path
+) -> None:
+    region, certificate = parts
+    code, text = _check(certificate, tmp_path)
+    assert code == 0, text
+    assert "hill in [1.15, 1.25]" in text and "certified in all of 3 parts converges to x*" in text
+    assert 0.1 < region.share <= min(part.share for part in region.parts)
+    starts = np.random.default_rng(6).uniform(-2, 2, (400, 2))
+    starts = starts[region.contains(starts)]
+    for hill in np.linspace(1.15, 1.25, 9):
+        x = starts
+        for _ in range(500):
+            x = Cart(hill=hill).advance(x, POLICY(x))
+        rest = newton(Cart(hill=hill), POLICY, np.zeros(2))
+        assert np.max(np.abs(x - rest)) < 1e-6
+
+
+PART_DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "a part missing": lambda c: c["parts"].pop(1),
+    "a gap": lambda c: c["parts"][1]["parameters"][0].__setitem__(0, (1.19).hex()),
+    "a part elsewhere": lambda c: c["parts"][0].update(parameters=[[(0.4).hex(), (0.5).hex()]]),
+    "parts exchanged": lambda c: c["parts"][0].update(
+        core=c["parts"][2]["core"], equilibrium=c["parts"][2]["equilibrium"]
+    ),
+    "wider parameters": lambda c: c["model"]["parameters"][0].update(upper=(1.26).hex()),
+    "volume of one part": lambda c: c["domain"].update(volume=_times(c["domain"]["volume"], 1.02)),
+    "cells of another part": lambda c: c["parts"][0].update(
+        {key: c["parts"][2][key] for key in ("records", "cells", "grids", "grid")}, ellipsoids=[]
+    ),
+    "no parts": lambda c: c.update(parts=[]),
+    "another grid": lambda c: c["parts"][2]["grids"][-1].update(
+        low=[_times(v, 1.25) for v in c["parts"][2]["grids"][-1]["low"]]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PART_DAMAGES)
+def test_false_claims_about_parts_are_rejected(
+    parts: tuple[RegionOfAttraction, dict[str, Any]], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_cells, "MAX_COVER", 30_000)
+    monkeypatch.setattr(check_cells, "MAX_PARTS", 5_000)
+    damaged = copy.deepcopy(parts[1])
+    PART_DAMAGES[name](damaged)
+    code, text = _check(damaged, tmp_path)
+    assert code == 1, text
+    assert "check failed" not in text
+
+
+def test_the_box_of_parameters_is_cut_where_it_is_relatively_widest() -> None:
+    boxes = cut({"mass": (0.95, 1.05), "length": (0.99, 1.01)})
+    assert [box["length"] for box in boxes] == [(0.99, 1.01)] * 3
+    assert boxes[0]["mass"][0] == 0.95 and boxes[-1]["mass"][1] == 1.05
+    assert all(a["mass"][1] == b["mass"][0] for a, b in pairwise(boxes))
+    assert cut({}) == [{}] and len(cut({"a": (0.5, 1.5), "b": (-1.0, 1.0)})) <= 16
 
 
 def test_each_parameter_has_its_own_equilibrium_in_the_box() -> None:

@@ -1,0 +1,77 @@
+"""Uncertain parameters, errors of the action and float32 through the front door."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import lipctrl
+from lipctrl.errors import LipctrlError, PlantError
+from lipctrl.networks.network import Affine, Network
+from lipctrl.pipeline import certify
+from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.plants.plant import Plant
+from lipctrl.proofs.certificate import write_certificate
+from lipctrl.results import Trust, Verdict
+from lipctrl.tools.cli import main
+from lipctrl.tools.report import report_json
+
+POLICIES = Path(__file__).resolve().parent.parent / "policies"
+
+
+def test_all_three_at_once_are_claimed_in_words_in_json_and_in_the_certificate(tmp_path: Path) -> None:
+    report = certify(
+        POLICIES / "pendulum-sac",
+        "Pendulum-v1",
+        uncertain={"m": (0.998, 1.002)},
+        action_error=1e-3,
+        arithmetic="float32",
+        time_limit=40,
+    )
+    assert report.verdict is Verdict.CERTIFIED and report.trust is Trust.PROVED
+    assert (report.model, report.arithmetic, report.plant["uncertain"]) == (
+        "nonlinear",
+        "float32",
+        {"mass": [0.998, 1.002]},
+    )
+    for words in ("mass in [0.998, 1.002]", "wrong by at most 0.001", "evaluated in float32", "comes and stays within"):
+        assert words in report.claim
+    assert "real arithmetic" in report.claim and all(row.model == "nonlinear" for row in report.theorems)
+    found = report_json(report, None)
+    ends = found["theorems"][0]["region"]["final_half_widths"]
+    assert found["arithmetic"] == found["theorems"][0]["arithmetic"] == "float32"
+    assert 1e-5 < ends[0] < 1e-2 and 1e-5 < ends[1] < 2e-2
+    certificate = report.certificates[report.headline or ""]
+    assert "policy in float32 arithmetic" in certificate["assumptions"]
+    accepted = lipctrl.check(write_certificate(certificate, tmp_path / "region.json.gz"))
+    assert accepted.accepted, accepted.reason
+    assert "mass in [0.998, 1.002]" in accepted.claim and "float32" in accepted.claim
+
+
+def test_what_is_not_covered_is_refused() -> None:
+    line, policy = Plant([[0.5]], [[1]], [[1]], dt=1), Network([Affine([[-0.5]])])
+    with pytest.raises(PlantError, match="exact equations"):
+        certify(policy, line, arithmetic="float32")
+    with pytest.raises(PlantError, match="no parameters"):
+        certify(policy, line, uncertain={"mass": (0.9, 1.1)})
+    with pytest.raises(PlantError, match="no parameter 'k'"):
+        certify(POLICIES / "pendulum-sac", "Pendulum-v1", uncertain={"k": (0.9, 1.1)})
+    with pytest.raises(LipctrlError, match="nonlinear loop only"):
+        certify(POLICIES / "pendulum-sac", "Pendulum-v1", action_error=0.1, nonlinear=False)
+    with pytest.raises(LipctrlError, match="arithmetic"):
+        certify(POLICIES / "pendulum-sac", "Pendulum-v1", arithmetic="float16", time_limit=1)
+
+
+def test_a_hanging_pendulum_is_not_certified_for_any_mass() -> None:
+    report = certify(POLICIES / "pendulum-hanging", Pendulum(mass=(0.99, 1.01)), time_limit=2)
+    assert report.verdict is not Verdict.CERTIFIED
+
+
+@pytest.mark.parametrize("text", ["m", "m=1", "m=1:2:3", "m=a:b", "=1:2", "m=2:1", "q=1:2"])
+def test_intervals_that_are_none_are_usage_errors(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["lipctrl", "certify", str(POLICIES / "pendulum-sac"), "--env", "Pendulum-v1", "--uncertain", text]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2

@@ -18,12 +18,20 @@ from lipctrl.plants.model import Model
 from lipctrl.plants.plant import Plant
 from lipctrl.plants.plant_file import plant_from_file
 from lipctrl.plants.sources import dynamics_of
+from lipctrl.proofs.closed_loop import ARITHMETICS
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
 from lipctrl.theorems import levels_row, region_row
 from lipctrl.theorems.confront import contradiction, trajectories_from
 from lipctrl.theorems.lipschitz import lipschitz
-from lipctrl.theorems.rows import EVERYWHERE, ROWS, certificate_with_head, not_needed
+from lipctrl.theorems.rows import (
+    EVERYWHERE,
+    LOCAL_LYAPUNOV,
+    ROWS,
+    certificate_with_head,
+    disturbed_lyapunov,
+    not_needed,
+)
 
 Progress = Callable[[str], None]
 
@@ -104,16 +112,17 @@ def certify(
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
     robust = action_error != 0 or arithmetic != "real" or (isinstance(model, Model) and bool(model.uncertain))
-    asked = nonlinear or box is not None or robust
-    if robust and nonlinear is False:
-        raise LipctrlError(
-            "Uncertain parameters, errors of the action and float32 are covered for the nonlinear loop only.",
-            "Leave out nonlinear=False (--no-nonlinear).",
-        )
-    if robust and not region_row.applies(model):
+    asked = nonlinear or box is not None
+    covered = region_row.applies(model) and nonlinear is not False
+    if getattr(model, "uncertain", {}) and not covered:
         raise PlantError(
-            f"Uncertain parameters, errors of the action and float32 are not covered for {model.name}.",
-            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two states.",
+            f"Uncertain parameters of {model.name} are covered for the nonlinear loop of two states only.",
+            "Leave out nonlinear=False (--no-nonlinear), or give each parameter one value.",
+        )
+    if arithmetic not in ARITHMETICS or not (isfinite(action_error) and action_error >= 0):
+        raise LipctrlError(
+            f"The arithmetic is {arithmetic!r}, the error of the actions {action_error!r}.",
+            f"Choose {' or '.join(ARITHMETICS)}, and a finite error, 0 or more.",
         )
     if asked and not (region_row.applies(model) or levels_row.applies(model)):
         raise PlantError(
@@ -124,7 +133,10 @@ def certify(
     say("bounding the policy (LipSDP)")
     bound = lipschitz(network, solver=solver)
     rows: list[TheoremResult] = []
-    if found.plant is not None and not robust:  # these rows are about exact actions and the nominal plant
+    if found.plant is not None and robust and not covered:
+        say(LOCAL_LYAPUNOV)
+        rows.append(disturbed_lyapunov(Loop(found.plant, network), 0.4 * time_limit, action_error, arithmetic))
+    elif found.plant is not None and not robust:  # these rows are about exact actions and the nominal plant
         loop = Loop(found.plant, network)
         for name, (theorem, scope, share) in ROWS.items():
             say(name)
@@ -133,7 +145,7 @@ def certify(
             else:
                 rows.append(theorem(loop, share * time_limit))
     data: dict[str, Any] = {}
-    if asked or nonlinear is None:
+    if covered if robust else asked or nonlinear is None:
         seconds = time_limit if nonlinear or robust else min(time_limit, DEFAULT_SECONDS)
         allowed = {"action_error": action_error, "arithmetic": arithmetic}
         more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, box, say, allowed)

@@ -51,16 +51,25 @@ def test_all_three_at_once_are_claimed_in_words_in_json_and_in_the_certificate(t
 
 def test_what_is_not_covered_is_refused() -> None:
     line, policy = Plant([[0.5]], [[1]], [[1]], dt=1), Network([Affine([[-0.5]])])
-    with pytest.raises(PlantError, match="exact equations"):
-        certify(policy, line, arithmetic="float32")
     with pytest.raises(PlantError, match="no parameters"):
         certify(policy, line, uncertain={"mass": (0.9, 1.1)})
     with pytest.raises(PlantError, match="no parameter 'k'"):
         certify(POLICIES / "pendulum-sac", "Pendulum-v1", uncertain={"k": (0.9, 1.1)})
-    with pytest.raises(LipctrlError, match="nonlinear loop only"):
-        certify(POLICIES / "pendulum-sac", "Pendulum-v1", action_error=0.1, nonlinear=False)
+    with pytest.raises(PlantError, match="nonlinear loop of two states only"):
+        certify(POLICIES / "pendulum-sac", "Pendulum-v1", uncertain={"m": (0.9, 1.1)}, nonlinear=False)
+    with pytest.raises(LipctrlError, match=r"error of the actions -0\.1"):
+        certify(POLICIES / "pendulum-sac", "Pendulum-v1", action_error=-0.1)
     with pytest.raises(LipctrlError, match="arithmetic"):
         certify(POLICIES / "pendulum-sac", "Pendulum-v1", arithmetic="float16", time_limit=1)
+
+
+def test_a_linear_plant_in_float32_has_a_final_ball(tmp_path: Path) -> None:
+    report = certify(POLICIES / "spring-damper-ppo", arithmetic="float32", time_limit=10)
+    assert (report.verdict, report.model, report.arithmetic) == (Verdict.CERTIFIED, "linear", "float32")
+    assert [row.arithmetic for row in report.theorems] == ["float32"]
+    assert "policy in float32" in report.claim and "comes and stays within" in report.claim
+    accepted = lipctrl.check(write_certificate(report.certificates[report.headline or ""], tmp_path / "row.json"))
+    assert accepted.accepted, accepted.reason
 
 
 def test_a_hanging_pendulum_is_not_certified_for_any_mass() -> None:

@@ -5,6 +5,7 @@ The evaluation that is meant, u = 2^-24:
     observation     y_i becomes a float32 number, off by at most u (1 + 2^-8) |y_i| + 2^-48 (1 + |y_i|) + 2^-126
     affine layer    weights and biases rounded to float32 (if they are not), products and sums rounded, in any order,
                     with or without fused operations, subnormal numbers flushed or not
+    unit row        x_j itself, exact
     row of one      W_ij x_j + b_i, or (x_j - mean) / std, or low + (x_j + 1) / 2 (high - low), in float32 or better
     tanh, sigmoid   off by at most 2^-22
     relu, clip      exact, with limits rounded to float32; leaky_relu two roundings
@@ -18,6 +19,8 @@ Errors are carried on by |W| and by the largest slopes near the cell.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +28,11 @@ from lipctrl.errors import NetworkError
 from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.affine_enclosure import AffineEnclosure
-from lipctrl.networks.network import Affine, Elementwise
+from lipctrl.networks.enclosure import InputSet, LayerBounds
+from lipctrl.networks.network import Affine, Elementwise, Network
 
 Array = NDArray[np.float64]
+Rows = tuple[Array, Array, Array]
 
 U32, SMALL, FUNCTION, LARGEST = 2.0**-24, 2.0**-126, 2.0**-22, 2.0**126
 KINDS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "hardtanh")
@@ -63,44 +68,79 @@ class Float32Error:
         ranges = [y.range(), *self.enclosure.ranges(y)]
         size = ranges[0].mag
         with np.errstate(all="ignore"):
-            error = (size * (U32 * (1 + 2.0**-8)) + 2.0**-48 * (1 + size) + SMALL) * _GROW
+            error = _of_observation(size)
             for layer, before in zip(self.enclosure.network.layers, ranges, strict=False):
-                small = np.all(before.mag + error < LARGEST, axis=1, keepdims=True)
+                size = before.mag + error
                 if isinstance(layer, Affine):
-                    error = self._affine(layer, before.mag + error, error)
+                    error = _affine(layer, self._rows[id(layer)], size, error)
                 else:
-                    error = _elementwise(layer, before, error)
-                error = np.where(small, error, np.inf)
-            error = (error + 2 * U32 * (ranges[-1].mag + error)) * _GROW + _TINY
+                    near = Interval(before.lo - error - U32 * error, before.hi + error + U32 * error)
+                    error = _rounded(layer, layer.activation.slope_range(near).mag * error, size)
+            error = _of_action(ranges[-1].mag, error)
         return np.where(np.isnan(error), np.inf, error)
 
-    def _affine(self, layer: Affine, size: Array, error: Array) -> Array:
-        factor, least, small = self._rows[id(layer)]
-        weights = np.abs(layer.W).T
-        heard = np.where(least > 0, np.maximum(size, 1.0) @ weights, size @ weights) + np.abs(layer.b)
-        total = (error @ weights + factor * heard * _GROW + small) * _GROW
-        return np.asarray(np.where(heard < LARGEST, total, np.inf))
+
+def region_error(network: Network, bounds: Sequence[LayerBounds], inputs: InputSet) -> Array:
+    """Bounds, shape (n_out,), of |float32 evaluation - pi(y)| for every y of a set on which `bounds` hold.
+
+    Errors are carried on by the largest slopes on all of R.
+    """
+    affine, elementwise = network.alternating()
+    size = inputs.zonotope().range().mag[None]
+    with np.errstate(all="ignore"):
+        error = _of_observation(size)
+        for map_, layer, layer_bounds in zip(affine, elementwise, bounds, strict=False):
+            if layer.kind not in KINDS or layer_bounds.range is None:
+                return np.full(network.n_out, np.inf)
+            error = _affine(map_, _row_factors(map_), size + error, error)
+            phi, reach = layer.activation, layer_bounds.range
+            error = _rounded(layer, phi.slope_bounds().mag * error, reach.mag[None] + error)
+            size = phi.enclose(reach).mag[None]
+        error = _affine(affine[-1], _row_factors(affine[-1]), size + error, error)
+        size = size @ np.abs(affine[-1].W).T * _GROW + np.abs(affine[-1].b)
+        error = _of_action(size, error)[0]
+    return np.where(np.isnan(error), np.inf, error)
 
 
-def _row_factors(layer: Affine) -> tuple[Array, Array, Array]:
+def _of_observation(size: Array) -> Array:
+    error = (size * (U32 * (1 + 2.0**-8)) + 2.0**-48 * (1 + size) + SMALL) * _GROW
+    return np.asarray(np.where(size < LARGEST, error, np.inf))
+
+
+def _of_action(size: Array, error: Array) -> Array:
+    return (error + 2 * U32 * (size + error)) * _GROW + _TINY
+
+
+def _affine(layer: Affine, rows: Rows, size: Array, error: Array) -> Array:
+    """The error behind an affine layer, its computed inputs being at most `size`, off by at most `error`."""
+    factor, least, small = rows
+    weights = np.abs(layer.W).T
+    heard = np.where(least > 0, np.maximum(size, 1.0) @ weights, size @ weights) + np.abs(layer.b)
+    total = (error @ weights + factor * heard * _GROW + small) * _GROW
+    known = (heard < LARGEST) & np.all(size < LARGEST, axis=1, keepdims=True)
+    return np.asarray(np.where(known, total, np.inf))
+
+
+def _row_factors(layer: Affine) -> Rows:
     """For each row: gamma, whether it has one weight (or none), and the error by underflow."""
     count = np.count_nonzero(layer.W, axis=1)
     roundings = (count + 3) * U32
     gamma = np.where(count > 1, roundings / (1 - roundings), 9 * U32) * _GROW
-    return gamma, (count <= 1).astype(np.float64), (2 * count + 9) * SMALL
+    unit = (count == 1) & (layer.W.max(axis=1) == 1.0) & (layer.b == 0.0)
+    small = np.where(unit, 0.0, (2 * count + 9) * SMALL)
+    return np.where(unit, 0.0, gamma), (count <= 1).astype(np.float64), small
 
 
-def _elementwise(layer: Elementwise, before: Interval, error: Array) -> Array:
+def _rounded(layer: Elementwise, carried: Array, size: Array) -> Array:
+    """The error behind a nonlinearity that carries on so much, its computed inputs being at most `size`."""
     phi = layer.activation
-    near = Interval(before.lo - error - U32 * error, before.hi + error + U32 * error)
-    carried = phi.slope_range(near).mag * error
     if layer.kind in ("tanh", "sigmoid"):
         carried = carried + FUNCTION
     elif layer.kind == "leaky_relu":
-        carried = carried + 3 * U32 * np.abs(phi.parameters["negative_slope"]) * near.mag + SMALL
+        carried = carried + 3 * U32 * np.abs(phi.parameters["negative_slope"]) * size * _GROW + SMALL
     elif layer.kind == "hardtanh":
         carried = carried + np.max([_moved(phi.parameters[side]) for side in ("low", "high")], axis=0)
-    return carried * _GROW
+    return np.asarray(np.where(np.all(size < LARGEST, axis=1, keepdims=True), carried * _GROW, np.inf))
 
 
 def _moved(limit: Array) -> Array:

@@ -1457,8 +1457,101 @@ def _scaled(matrix: Matrix, factor: Fraction) -> Matrix:
     return matrix.scale_rows(Matrix.exact([factor] * len(matrix.rows)))
 
 
-def prove_lyapunov(fields: dict[str, Any], network: Network, plant: Plant) -> tuple[float | None, Matrix]:
-    """Theorem "lyapunov": returns the level (None: global) and P."""
+def float32_errors(network: Network, bounds: Sequence[LayerBounds], form: Form) -> list[Fraction]:
+    """How far the float32 evaluation of FORMAT.md can be from pi on the set `form`, for each action."""
+    u, tiny, one = Fraction(1, 2**24), Fraction(1, 2**126), Fraction(1)
+    sizes = [max(map(abs, form.range(i))) for i in range(network.n_in)]
+    errors = [u * (1 + Fraction(1, 256)) * s + Fraction(1, 2**48) * (1 + s) + tiny for s in sizes]
+    for k, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        scale, after = Fraction(2) ** weight.exponent, []
+        for row, b in zip(weight.rows, bias, strict=True):
+            _tick()
+            used = [(abs(w) * scale, sizes[j] + errors[j], errors[j]) for j, w in enumerate(row) if w]
+            heard = sum((w * (max(s, one) if len(used) == 1 else s) for w, s, _ in used), abs(b))
+            if not all(s < 2**126 for s in (*sizes, heard)):
+                _reject("the float32 evaluation may overflow")
+            carried = sum((w * e for w, _, e in used), ZERO)
+            if not (len(used) == 1 and sum(row) * scale == 1 and b == 0):
+                roundings = (len(used) + 3) * u
+                gamma = roundings / (1 - roundings) if len(used) > 1 else 9 * u
+                carried += gamma * heard + (2 * len(used) + 9) * tiny
+            after.append(carried)
+        errors = [Fraction(-(-(e.numerator << 200) // e.denominator), 1 << 200) for e in after]
+        if k == len(bounds):
+            sizes = [
+                sum((abs(w) * scale * s for w, s in zip(r, sizes, strict=True)), abs(b))
+                for r, b in zip(weight.rows, bias, strict=True)
+            ]
+            break
+        kind, phis, ranges = network.kinds[k], network.activations[k], bounds[k].ranges
+        if kind not in FLOAT32_KINDS or ranges is None:
+            _reject(f"layer {k + 1}: nothing is stated about its float32 evaluation")
+        reach = [max(map(abs, ends)) + e for ends, e in zip(ranges, errors, strict=True)]
+        steep: list[Fraction] = [max(abs(a), abs(b)) for a, b in (phi.slopes_everywhere() for phi in phis)]
+        errors = [
+            s * e + _float32_rounding(kind, phi, r) for s, e, phi, r in zip(steep, errors, phis, reach, strict=True)
+        ]
+        sizes = [max(map(abs, phi.value_on(*ends))) for phi, ends in zip(phis, ranges, strict=True)]
+    return [e + 2 * u * (s + e) for e, s in zip(errors, sizes, strict=True)]
+
+
+FLOAT32_KINDS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "hardtanh")
+
+
+def _float32_rounding(kind: str, phi: Activation, size: Fraction) -> Fraction:
+    if kind in ("tanh", "sigmoid"):
+        return Fraction(1, 2**22)
+    if kind == "leaky_relu":
+        return 3 * Fraction(1, 2**24) * abs(phi.tails[0]) * size + Fraction(1, 2**126)
+    if kind == "hardtanh":
+        near = [float(limit) for limit in phi.kinks if abs(limit) < 2**126]
+        return max(
+            (abs(Fraction(struct.unpack("f", struct.pack("f", x))[0]) - Fraction(x)) for x in near), default=ZERO
+        )
+    return ZERO
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Errors of the actions: the stated ones, those of float32 if any, and the level radius^2 at which all end."""
+
+    stated: float
+    rounding: list[Fraction] | None
+    radius: float
+
+
+def prove_disturbed(
+    value: Any, level: float | None, P: Matrix, plant: Plant, errors: Callable[[], list[Fraction]]
+) -> tuple[Disturbance, Fraction]:
+    """The final level and the decay eta: with |d_i| <= d, |B d|_P < eta radius / 2 and radius^2 <= level.
+
+    sqrt(V+) <= sqrt(1 - eta) sqrt(V) + |B d|_P, sampled, and sqrt(1 - eta) <= 1 - eta / 2; in continuous time
+    d/dt sqrt(V) <= -eta / 2 sqrt(V) + |B d|_P.
+    """
+    fields = _object(value, ("action_error", "arithmetic", "decay", "radius"), (), "disturbed")
+    stated = _number(fields["action_error"], "disturbed.action_error")
+    decay, radius = _positive(fields["decay"], "decay"), _positive(fields["radius"], "radius")
+    if fields["arithmetic"] not in ("real", "float32") or stated < 0 or (plant.dt and decay >= 1):
+        _reject("disturbed: a strange arithmetic, error or decay")
+    if level is None:
+        _reject("disturbed: a global claim has no level to stay in")
+    rounding = errors() if fields["arithmetic"] == "float32" else None
+    each = [Fraction(stated) + e for e in rounding or [ZERO] * plant.n_in]
+    gram = plant.B.T @ P @ plant.B
+    scale = Fraction(2) ** gram.exponent
+    push = sum(
+        abs(g) * scale * a * b for row, a in zip(gram.rows, each, strict=True) for g, b in zip(row, each, strict=True)
+    )
+    eta, r = Fraction(decay), Fraction(radius)
+    if not (push < (eta * r / 2) ** 2 and r * r <= Fraction(level)):
+        _reject("disturbed: the final level is not proved")
+    return Disturbance(stated, rounding, radius), eta
+
+
+def prove_lyapunov(
+    fields: dict[str, Any], network: Network, plant: Plant, disturbed: Any = None
+) -> tuple[float | None, Matrix, Disturbance | None]:
+    """Theorem "lyapunov": returns the level (None: global), P, and how errors of the actions end."""
     _check_sizes(plant, network)
     _no_feedthrough(plant)
     n = plant.n_states
@@ -1484,6 +1577,10 @@ def prove_lyapunov(fields: dict[str, Any], network: Network, plant: Plant) -> tu
         layer.add(inequality)
     following = {j: plant.B @ block for j, block in rows.items()}
     following[0] = following[0] + plant.A if 0 in following else plant.A
+    found = None
+    if disturbed is not None:
+        found, eta = prove_disturbed(disturbed, level, P, plant, lambda: float32_errors(network, bounds, _known(form)))
+        inequality.add(0, 0, _scaled(P, -eta))
     if plant.dt:
         inequality.add(0, 0, P)
         _minus_gram_weighted(inequality, following, P)
@@ -1492,7 +1589,11 @@ def prove_lyapunov(fields: dict[str, Any], network: Network, plant: Plant) -> tu
             product = -(P @ block)
             inequality.add(0, j, product + product.T if j == 0 else product)
     inequality.prove_positive("the Lyapunov inequality")
-    return level, P
+    return level, P, found
+
+
+def _known(form: Form | None) -> Form:
+    return form if form is not None else _reject("the set of observations is not bounded")
 
 
 def _minus_gram_weighted(inequality: Symmetric, rows: dict[int, Matrix], P: Matrix) -> None:
@@ -1563,11 +1664,22 @@ WORDS = ("claim", "assumptions", "information")
 DIGESTS = ("network_sha256", "plant_sha256", "policy_sha256")
 
 
-def _about_policy(network: Network, policy: str | None) -> list[str]:
+def _disturbed_words(found: Disturbance) -> list[str]:
+    allowed = f"With every action wrong by at most {found.stated!r} at each time"
+    if found.rounding is not None:
+        most = max(map(float, found.rounding))
+        allowed += f", and by its float32 evaluation (FORMAT.md), at most {most * 1.001:.3g}"
+    return [
+        f"{allowed}: every trajectory of the linear loop that starts in the region stays in it, comes to "
+        f"{{x : (x - x0)' P (x - x0) <= {found.radius!r}^2}} and stays there."
+    ]
+
+
+def _about_policy(network: Network, policy: str | None, arithmetic: str = "real") -> list[str]:
     trusted = f"That the policy file with sha256 {policy} holds this network is trusted, not checked."
     return [
         f"pi is the network with sha256 {network.sha256} (layers: {', '.join(network.kinds) or 'affine'}), "
-        "the deterministic action, in real arithmetic.",
+        f"the deterministic action, in {arithmetic} arithmetic.",
         trusted if policy else "No policy file is named; that any file holds this network is not checked.",
     ]
 
@@ -1648,6 +1760,7 @@ def _derive(certificate: dict[str, Any], theorem: str) -> str:
     required = ["format", "version", "theorem", *own]
     required += ["network"] * needs_network + ["plant"] * needs_plant
     optional = [*WORDS, *DIGESTS] + ["network"] * (not needs_network) + ["plant"] * (not needs_plant)
+    optional += ["disturbed"] * (theorem == "lyapunov")
     _object(certificate, required, optional, "certificate")
     network = read_network(certificate["network"]) if certificate.get("network") is not None else None
     plant = read_plant(certificate["plant"]) if certificate.get("plant") is not None else None
@@ -1671,8 +1784,11 @@ def _derive(certificate: dict[str, Any], theorem: str) -> str:
         level, P, product = prove_small_gain(fields, network, plant)
         words = [f"Small gain: the {product}."]
     elif theorem == "lyapunov":
-        level, P = prove_lyapunov(fields, network, plant)
+        level, P, found = prove_lyapunov(fields, network, plant, certificate.get("disturbed"))
         words = ["Lyapunov with sectors:"]
+        if found is not None:
+            words += [*_disturbed_words(found), *_region_words(level, P, plant.n_states), *_about_plant(plant)]
+            return "\n".join(words + _about_policy(network, policy, "real" if found.rounding is None else "float32"))
     else:
         prove_instability(fields, network, plant)
         words = [f"The equilibrium x0 of {_loop_words(plant)} is unstable."]

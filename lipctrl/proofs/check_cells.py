@@ -521,7 +521,9 @@ class Layer:
             count = np.count_nonzero(self.W, axis=1)
             gamma = np.where(count > 1, (count + 3) * U32 / (1 - (count + 3) * U32), 9 * U32) * (1 + 2.0**-40)
             heard = np.where(count > 1, size @ self.size_W, np.maximum(size, 1.0) @ self.size_W) + np.abs(self.b)
-            result = _up(_up(error @ self.size_W) + _up(gamma * _up(heard)) + (2 * count + 9) * SMALL32)
+            unit = (count == 1) & (self.W.max(axis=1) == 1.0) & (self.b == 0.0)
+            rounded = np.where(unit, 0.0, _up(gamma * _up(heard)) + (2 * count + 9) * SMALL32)
+            result = _up(_up(error @ self.size_W) + rounded)
             result = np.where(_up(heard) < LARGEST32, result, np.inf)
             size = np.max(size, axis=-1, keepdims=True)
         elif self.kind in CURVED:

@@ -47,8 +47,8 @@ def region_inputs(loop: Loop, generators: Array) -> InputSet:
     return InputSet(loop.plant.y0, directions.mid, np.zeros(loop.plant.n_outputs), error)
 
 
-def state(loop: Loop, generators: Array | None) -> Statement:
-    """State the theorem as an LMI in P and T1, ..., Tl."""
+def state(loop: Loop, generators: Array | None, decay: float = 0.0) -> Statement:
+    """State the theorem as an LMI in P and T1, ..., Tl; with `decay` eta, V+ - V <= -eta V (dV/dt <= -eta V)."""
     plant = loop.plant
     n = plant.n_states
     inputs = None if generators is None else region_inputs(loop, generators)
@@ -57,7 +57,8 @@ def state(loop: Loop, generators: Array | None) -> Statement:
     signals = network_signals(loop.network, bounds, E.premultiply(Ball.exact(plant.C)), n)
     F = E.premultiply(Ball.exact(plant.A)) + signals.output.premultiply(Ball.exact(plant.B))
     variables, terms = signals.multiplier_terms("neuron")
-    dissipation = MatrixInequality("dissipation", signals.sizes, (*storage_terms(plant.dt, F, E), *terms))
+    faster = (Congruence("P", E, E, -decay / 2),) if decay else ()
+    dissipation = MatrixInequality("dissipation", signals.sizes, (*storage_terms(plant.dt, F, E), *faster, *terms))
     positive = MatrixInequality("P > 0", (n,), (Congruence("P", E, E, 0.5),))
     inequalities = [dissipation, positive]
     if generators is not None:

@@ -40,28 +40,41 @@ def find_global(loop: Loop) -> Found | None:
     return None if found is None else (statement, found[1])
 
 
-def find_local(loop: Loop, *, time_limit: float = 20.0) -> Found | None:
-    """Proved values on the largest ellipsoid found within about `time_limit` seconds, or None."""
+def find_local(loop: Loop, *, time_limit: float = 20.0, decay: float = 0.0) -> Found | None:
+    """Proved values on the largest ellipsoid found within about `time_limit` seconds, or None.
+
+    With `decay` V falls by that rate on it.
+    """
     deadline = time.perf_counter() + time_limit
     starts: list[Found] = []
     for shape in candidate_shapes(loop):
         # however slow the machine, the first feasible region is looked for to the end
         limit = deadline if starts else np.inf
-        found = _largest(loop, shape, limit, factor=4.0, precision=1.5)
+        found = _largest(loop, shape, limit, factor=4.0, precision=1.5, decay=decay)
         starts += [] if found is None else [found]
         if time.perf_counter() > deadline:
             break
     starts.sort(key=_volume, reverse=True)
     best = starts[0] if starts else None
     for start in starts:
-        best = max(best, _refine(loop, start, deadline), key=_volume)
+        best = max(best, _refine(loop, start, deadline, decay), key=_volume)
     return best
 
 
-def _refine(loop: Loop, best: Found, deadline: float) -> Found:
+def shrunk(loop: Loop, found: Found, share: float, decay: float) -> Found | None:
+    """Proved values on the ellipsoid of `found` shrunk to `share` of its radius, or None."""
+    statement, values = found
+    if statement.generators is None:
+        return None
+    generators = share * statement.generators
+    again = _solve(state(loop, generators, decay), values["P"] / share**2, values)
+    return None if again is None else _optimise(again, generators)
+
+
+def _refine(loop: Loop, best: Found, deadline: float, decay: float) -> Found:
     """The optimal P becomes the next shape, until the volume grows by less than 2 %."""
     while time.perf_counter() < deadline:
-        found = _largest(loop, best[1]["P"], deadline, factor=1.3, precision=1.06, shrink=(0.8,))
+        found = _largest(loop, best[1]["P"], deadline, factor=1.3, precision=1.06, shrink=(0.8,), decay=decay)
         if found is None or _volume(found) < 1.02 * _volume(best):
             break
         best = found
@@ -84,7 +97,14 @@ def candidate_shapes(loop: Loop) -> list[Array]:
 
 
 def _largest(
-    loop: Loop, shape: Array, deadline: float, *, factor: float, precision: float, shrink: tuple[float, ...] = ()
+    loop: Loop,
+    shape: Array,
+    deadline: float,
+    *,
+    factor: float,
+    precision: float,
+    shrink: tuple[float, ...] = (),
+    decay: float = 0.0,
 ) -> Found | None:
     """Largest feasible r, from 1 by `factor`, then by bisection of log r up to `precision`; P optimised there.
 
@@ -97,7 +117,7 @@ def _largest(
     for _ in range(14):
         if time.perf_counter() > deadline:
             break
-        found = _solve(state(loop, r * chol), shape / r**2, None if good is None else good[1][1])
+        found = _solve(state(loop, r * chol, decay), shape / r**2, None if good is None else good[1][1])
         if found is not None:
             good = (r, found)
         else:
@@ -112,7 +132,7 @@ def _largest(
     for share in shrink:
         if time.perf_counter() > deadline:
             break
-        inner = _solve(state(loop, share * largest * chol), shape / (share * largest) ** 2, values)
+        inner = _solve(state(loop, share * largest * chol, decay), shape / (share * largest) ** 2, values)
         if inner is not None:
             best = max(best, _optimise(inner, chol * share * largest), key=_volume)
     return best

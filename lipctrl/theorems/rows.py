@@ -12,10 +12,12 @@ import numpy as np
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, selector
 from lipctrl.plants.loop import Loop
+from lipctrl.presentation import number_up
 from lipctrl.proofs.certificate import network_block, plant_block
 from lipctrl.proofs.verify import holds
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems import instability, lyapunov, small_gain
+from lipctrl.theorems.disturbed import find_disturbed
 from lipctrl.theorems.lyapunov_search import Found, find_global, find_local
 
 Row = Callable[[Loop, float], TheoremResult]
@@ -136,6 +138,50 @@ def local_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
     region = _ellipsoid(loop, found[1]["P"], 1.0)
     start = f"every trajectory from an ellipsoid of {region} about the equilibrium"
     return _lyapunov_row(name, loop, found, region, start)
+
+
+def disturbed_lyapunov(loop: Loop, seconds: float, action_error: float, arithmetic: str) -> TheoremResult:
+    """The local theorem under errors of the actions: its trajectories end in a smaller ellipsoid."""
+    row = _timed(LOCAL_LYAPUNOV, "local", lambda loop, left: _disturbed_row(loop, left, action_error, arithmetic))
+    return replace(row(loop, seconds), arithmetic=arithmetic)
+
+
+def _disturbed_row(loop: Loop, seconds: float, action_error: float, arithmetic: str) -> TheoremResult:
+    name, outcome = LOCAL_LYAPUNOV, find_disturbed(loop, action_error, arithmetic, seconds)
+    if outcome is None:
+        return _inconclusive(name, "local", "no ellipsoid was found on which a quadratic Lyapunov function decreases.")
+    (statement, values), proved = outcome
+    if proved is None:
+        reason = "an ellipsoid was found, but the errors of the actions drive trajectories out of it."
+        return _inconclusive(name, "local", reason)
+    P = values["P"]
+    region = _ellipsoid(loop, P, 1.0)
+    half = proved.radius * np.sqrt(np.diag(np.linalg.inv(P)))
+    names = loop.plant.state_names or tuple(f"x[{i}]" for i in range(len(half)))
+    allowed = [f"each action wrong by at most {action_error:g}"] if action_error else []
+    if arithmetic == "float32":
+        allowed.append(
+            f"the policy evaluated in float32 (wrong by at most {number_up(float(proved.rounding.max()), 3)})"
+        )
+    sides = ", ".join(f"{number_up(w, 3)} ({state})" for w, state in zip(half, names, strict=True))
+    assumptions = ["deterministic action", f"policy in {arithmetic} arithmetic", "plant in real arithmetic"]
+    assumptions += [f"errors of each action up to {action_error!r}"] if action_error else []
+    return TheoremResult(
+        name,
+        Verdict.CERTIFIED,
+        Trust.PROVED,
+        "linear",
+        "local",
+        f"with {' and '.join(allowed)}: every trajectory from an ellipsoid of {region} about the equilibrium stays in "
+        f"it, and comes and stays within {sides} of the equilibrium.",
+        proved.decay,
+        replace(region, final_half_widths=half),
+        certificate=_certificate(
+            "lyapunov",
+            loop,
+            {**lyapunov.claim(statement, values), "disturbed": proved.claim(), "assumptions": assumptions},
+        ),
+    )
 
 
 def _lyapunov_row(name: str, loop: Loop, found: Found, region: Region, start: str) -> TheoremResult:

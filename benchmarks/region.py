@@ -1,5 +1,6 @@
 """Cells, seconds and share of the proved region of attraction, by hand: python benchmarks/region.py [SECONDS [NAME]].
 
+Seconds are processor time, limits too: what else the machine does changes no result.
 Agents: policies/pendulum-*, those of LIPCTRL_ZOO, and the saturated pendulum of LIPCTRL_BENCHMARKS (Yin, Seiler, Arcak,
 IEEE TAC 2022).
 """
@@ -53,7 +54,7 @@ def yin(folder: Path) -> Network:
 def agents() -> dict[str, tuple[Model, Network]]:
     found: dict[str, tuple[Model, Network]] = {}
     here = Path(__file__).resolve().parents[1] / "policies"
-    folders = [here / "pendulum-ppo", here / "pendulum-sac"]
+    folders = [here / name for name in ("pendulum-ppo", "pendulum-sac", "pendulum-sac-highgain")]
     if "LIPCTRL_ZOO" in os.environ:
         folders += [Path(os.environ["LIPCTRL_ZOO"]) / name / "Pendulum-v1" for name in ("ppo", "a2c", "sac", "ars")]
     for folder in folders:
@@ -65,16 +66,19 @@ def agents() -> dict[str, tuple[Model, Network]]:
 
 
 def main() -> None:
+    time.perf_counter = time.process_time  # type: ignore[assignment]
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
-    columns = "agent, core, largest ellipsoid, certified, share, simulated, cells, cell steps, by level, CPU s, s, MB"
+    columns = "agent, core, largest ellipsoid, certified, share, simulated, cells, cell steps, other equilibria, "
+    columns += "not converging, by level, s, MB"
     print("| " + columns.replace(", ", " | ") + " |")
     print("|" + "---|" * len(columns.split(", ")))
     for name, (model, network) in agents().items():
         if wanted not in name:
             continue
         began = time.process_time()
-        guess = newton(model, network, np.zeros(2))
+        starts = (np.array([angle, 0.0]) for angle in (0.0, 0.05, -0.05, 0.1, -0.1, 0.055))
+        guess = next((x for start in starts if (x := newton(model, network, start)) is not None), None)
         region = None if guess is None else find_region(model, network, guess, time_limit=seconds)
         cpu = time.process_time() - began
         if region is None:
@@ -85,8 +89,10 @@ def main() -> None:
         history = " ".join(f"{t:.1f}s:{100 * share:.2f}" for t, share in region.history)
         shares = f"{100 * region.share:.3f} % | {100 * region.simulation.share:.2f} %"
         print(f"| {name} | {region.core.volume:.3g} | {ellipsoid:.4g} | {region.volume:.4g} | {shares} | ", end="")
-        counts = f"{region.n_cells} | {region.cells.steps_enclosed}"
-        print(f"{counts} | {history} | {cpu:.1f} | {region.seconds:.1f} | {memory} |", flush=True)
+        others = f"{len(region.others)}{'' if region.rest.complete else ' or more'}"
+        bad = ", ".join(failure.kind for failure in region.failures) or "nothing found"
+        counts = f"{region.n_cells} | {region.cells.steps_enclosed} | {others} | {bad}"
+        print(f"{counts} | {history} | {cpu:.1f} | {memory} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from scipy.linalg import expm
 from scipy.optimize import brentq
 
 from lipctrl.networks.loading.policy import load_policy
+from lipctrl.plants.models.cartpole import CartPole
+from lipctrl.plants.resting import find_resting
+from lipctrl.theorems.level_region import find_level_region
 
 FOLDERS = sorted(card.parent for card in (Path(__file__).parents[1] / "policies").glob("*/card.json"))
 NAMES = [folder.name for folder in FOLDERS]
@@ -31,7 +34,7 @@ def card_of(name: str) -> dict:
 
 def test_the_corpus_is_complete() -> None:
     pendulums = ["early", "hanging", "ppo", "sac", "sac-highgain"]
-    assert [*(f"pendulum-{name}" for name in pendulums), "spring-damper-ppo"] == NAMES
+    assert ["cartpole-ppo", *(f"pendulum-{name}" for name in pendulums), "spring-damper-ppo"] == NAMES
 
 
 @each_policy
@@ -66,7 +69,7 @@ def test_network_reproduces_the_reference_actions(name: str) -> None:
     assert len(observations) == len(actions) == 64
     assert np.ptp(actions) > 1e-3
     network = load_policy(POLICIES[name]).network
-    span = 2.0 if name == "spring-damper-ppo" else 4.0
+    span = {"spring-damper-ppo": 2.0, "cartpole-ppo": 20.0}.get(name, 4.0)
     np.testing.assert_allclose(network(observations), actions, rtol=0, atol=1e-4 * span)
 
 
@@ -76,6 +79,8 @@ def test_stable_baselines3_predicts_the_reference_actions(name: str) -> None:
     sb3 = pytest.importorskip("stable_baselines3")
     import gymnasium
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    import lipctrl.plants.model_environment  # noqa: F401 (registers the environments of our own)
 
     card, folder = card_of(name), POLICIES[name]
     agent = getattr(sb3, card["algorithm"]).load(folder / card["model"], device="cpu")
@@ -146,6 +151,15 @@ def test_the_steep_policy_is_steep() -> None:
     angle = found[1][0] + np.array([-1e-6, 1e-6])
     before, after = network(np.stack([np.cos(angle), np.sin(angle), [0.0, 0.0]], axis=1))[:, 0]
     assert (after - before) / 2e-6 < -50
+
+
+def test_the_cart_pole_agent_balances_and_has_a_proved_neighbourhood() -> None:
+    network = load_policy(POLICIES["cartpole-ppo"]).network
+    equilibria = [e for e in find_resting(CartPole(), network).equilibria if e.in_goal]
+    assert len(equilibria) == 1 and 0.9 < equilibria[0].spectral_radius < 0.99
+    assert equilibria[0].x == pytest.approx([-0.068, 0, 0, 0], abs=1e-3)
+    region = find_level_region(CartPole(), network, equilibria[0].x, time_limit=12.0, max_steps=0)
+    assert region is not None and len(region.levels) >= 2 and region.volume > 1e3 * region.core.volume
 
 
 def test_pendulum_hanging_hangs() -> None:

@@ -121,7 +121,9 @@ def find_levels(
     grow(1, wish, larger)
     steps = 1
     while steps <= max_steps and chain and time.perf_counter() < deadline:
-        before, largest = len(chain), max(chain, key=lambda e: e.volume)
+        if steps > 1:
+            grow(steps, wish, larger)
+        largest = max(chain, key=lambda e: e.volume)
         half = largest.half_widths
         targets = largest.center + half * rng.uniform(-1.0, 1.0, (_TARGETS, loop.n))
         targets = targets[converges(loop, core, targets, 20.0 * half)]
@@ -129,8 +131,7 @@ def find_levels(
             left = targets[~covered(chain, targets)]
             if len(left):
                 grow(steps, replace(wish, targets=left), _Worth(chain, left, len(targets)))
-        if len(chain) == before:
-            steps *= 2
+        steps *= 2
     return chain
 
 

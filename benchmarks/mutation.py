@@ -407,7 +407,14 @@ def table(results: Path) -> str:
         )
 
     head = "| | mutants | tried | killed | too long | alive | dead | of these harmless | dead of the others |"
-    lines = [*TABLE_HEAD.splitlines(), "", head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    untried = ", ".join(name for name in MODULES if name not in modules)
+    lines = [
+        *TABLE_HEAD.splitlines(),
+        *([f"Not tried yet: {untried}."] if untried else []),
+        "",
+        head,
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
     for name in modules:
         own = [r for r in records if r["mutant"][0] == name]
         lines.append(row(name, own, str(own[0]["all"])))

@@ -286,6 +286,8 @@ class _Barrier:
         """One predictor-corrector step; False when no progress is possible."""
         X = [_inverse(matrix) for matrix in S]
         mu = self.complementarity(S, s, point) / self.degree
+        if not mu > 0:
+            raise LinAlgError("Rounding has made <M, Y> negative.")
         H = np.sum([b.hessian(x, m) for b, x, m in zip(self.blocks, X, point.Y, strict=True)], axis=0)
         H[np.diag_indices_from(H)] += point.z / s
         newton = _Newton(H)

@@ -106,6 +106,8 @@ class Iterate:
         cost[0] = 1.0
         y = self.unknowns(self.rho, self.t)
         product = float(y @ FofY) - self.supply(Y)
+        if not product > 0:
+            raise LinAlgError("Rounding has made <M, Y> negative.")
         mu = product / self.order
         feasible = float(np.abs(cost - FofY).max()) < REPAIRABLE**0.5
         self.complementarity = product / self.rho if feasible else np.inf

@@ -44,6 +44,8 @@ STEPS = (1, 3, 8, 20)
 """Images after so many steps are compared with the certified cells."""
 SLOW_STEPS = (1, 4, 12, 36)
 _FIRST, _LAST, _WINDOW_LAST = 6, 12, 6
+_FOLLOWED = 200
+"""So many certified starts that did not arrive in time are followed much longer."""
 _ELLIPSOIDS, _PROOF = 0.15, 0.92
 """Shares of the time after which ellipsoids and all proofs end; the rest is for what does not converge."""
 
@@ -282,10 +284,10 @@ def _elsewhere(
 def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bool_]) -> None:
     """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
     failing = result.simulation.failing
-    late = failing[result.contains(failing)]
+    late = failing[result.contains(failing)][:_FOLLOWED]
     wrong = [x for x in result.others if result.contains(x)]
     for plant in loop.model.extremes():
-        arrival, _ = follow(ClosedLoop(plant, loop.network), result.core, angles, late, 20_000 * len(late), 20_000)
+        arrival, _ = follow(ClosedLoop(plant, loop.network), result.core, angles, late, 10_000 * len(late), 10_000)
         wrong += list(late[~np.isfinite(arrival)])
     if len(wrong):
         raise LipctrlError(

@@ -22,7 +22,7 @@ from lipctrl.intervals.functions import clip, sin
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
-from lipctrl.plants.resting import newton
+from lipctrl.plants.resting import find_resting
 from lipctrl.theorems.region import find_region
 
 
@@ -77,8 +77,8 @@ def main() -> None:
         if wanted not in name:
             continue
         began = time.process_time()
-        starts = (np.array([angle, 0.0]) for angle in (0.0, 0.05, -0.05, 0.1, -0.1, 0.055))
-        guess = next((x for start in starts if (x := newton(model, network, start)) is not None), None)
+        resting = find_resting(model, network, count=20, steps=200).equilibria
+        guess = next((e.x for e in resting if e.attracts and e.in_goal is not False), None)
         region = None if guess is None else find_region(model, network, guess, time_limit=seconds)
         cpu = time.process_time() - began
         if region is None:

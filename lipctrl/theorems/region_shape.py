@@ -24,7 +24,7 @@ def find_ellipsoids(
     core: Ellipsoid,
     *,
     steps: int = 1,
-    rounds: int = 6,
+    rounds: int = 10,
     deadline: float = np.inf,
     margin: float = 4e-3,
     seed: int = 0,
@@ -49,8 +49,8 @@ def find_ellipsoids(
             chain.append(inner)
             if growth < 1.15:
                 break
-        elif not answer.violations:
-            margin *= 2.0
+        else:
+            margin *= 1.5 if answer.violations else 2.0
             if margin > 0.1:
                 break
     return chain

@@ -32,7 +32,6 @@ class Factor:
         self.inverse = [np.zeros((n, n), dtype) for n in sizes]
         self.J = [np.zeros_like(W) for W in chain.W]
         self.Q = [np.zeros((n, n), dtype) for n in sizes]
-        self.plain = [bool(np.all(c == 1)) for c in chain.c]
         self.mirror = Mirror()
         self.buffer = np.empty((max(sizes), sum(sizes)), dtype)
         self.least_rho = np.inf
@@ -62,7 +61,7 @@ class Factor:
             self.lib.trsm(1.0, R, half.T, side=1, lower=0, overwrite_b=1)
             Q = np.matmul(half.T, half, out=self.Q[k - 1])
             self.lib.trsm(1.0, R, half.T, side=1, lower=0, trans_a=1, overwrite_b=1)
-            if not self.plain[k - 1]:
+            if not chain.plain[k - 1]:
                 Q -= W.T @ (((c**2 - 1) * part)[:, None] * W)
         self.least_rho = float(np.linalg.eigvalsh(Q)[-1])
         return self._factor(0, Q, np.full(len(Q), rho, Q.dtype)) and self._invert(0)
@@ -147,7 +146,7 @@ class Factor:
             for k in range(1, depth + 1):
                 y[blocks[k]] -= scaled[k - 1] @ x[k - 1]
                 y[blocks[k - 1]] -= x[k] @ scaled[k - 1]
-                if not self.plain[k - 1]:
+                if not self.chain.plain[k - 1]:
                     W, c = self.chain.W[k - 1], self.chain.c[k - 1]
                     y[blocks[k - 1]] += ((c**2 - 1) * weights[k - 1] * (W @ x[k - 1])) @ W
             for k in range(depth, -1, -1):

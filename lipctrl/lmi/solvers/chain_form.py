@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -47,6 +48,11 @@ class Chain:
         """The same chain with rounded numbers."""
         W, c = (tuple(part.astype(dtype) for part in parts) for parts in (self.W, self.c))
         return Chain(W, c, self.G.astype(dtype), self.shared)
+
+    @cached_property
+    def plain(self) -> tuple[bool, ...]:
+        """Whether all slopes of a layer are [0, beta] (c = 1)."""
+        return tuple(bool(np.all(c == 1)) for c in self.c)
 
     @property
     def depth(self) -> int:

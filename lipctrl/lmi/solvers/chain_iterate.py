@@ -48,9 +48,9 @@ class Iterate:
         self.schur = Schur(products.unknowns, dtype)
         self.P, self.Y, self.X, self.dY = (np.zeros((self.order, self.order), dtype) for _ in range(4))
         self.FP, self.FY, self.FdY = (np.zeros((products.n, self.order), dtype) for _ in range(3))
-        self.root, self.dM, self.Froot = self.P, np.empty(0, dtype), np.empty(0, dtype)
         if self.order <= DENSE:
-            self.dM, self.Froot = np.zeros_like(self.P), np.zeros_like(self.FP)
+            self.triangle = np.tri(self.order, dtype=dtype)
+            self.root, self.dM, self.Froot = np.zeros_like(self.P), np.zeros_like(self.P), np.zeros_like(self.FP)
         self.upper, self.best, self.lower = np.inf, self.t, -np.inf
         self.complementarity = np.inf
         self.keep_best()
@@ -168,7 +168,7 @@ class Iterate:
         """P = M^-1, and its Cholesky factor where the step lengths want it."""
         self.factor.full_inverse(self.P)
         if self.order <= DENSE:
-            self.root = np.tril(self.P)
+            np.multiply(self.P, self.triangle, out=self.root)
             if not cholesky_in_place(self.root):
                 raise LinAlgError("The inverse of M is not positive definite.")
             self.products.panels(self.root, self.Froot)
@@ -215,7 +215,7 @@ class Iterate:
             ci = c[part]
             diagonal = np.einsum("ii->i", Y[own, own])
             wanted = 2 * ci * np.einsum("ij,ij->i", W, Y[own, before])
-            if np.any(ci != 1):
+            if not self.chain.plain[k]:
                 previous = Y[before, before].copy()
                 if shifts:
                     np.einsum("ii->i", previous)[:] += shifts[-1]

@@ -34,7 +34,7 @@ class Products:
         self.first, self.order = sizes[0], sum(sizes)
         self.n = self.order - self.first
         self.c = np.concatenate(chain.c)
-        self.plain = bool(np.all(self.c == 1))
+        self.plain = all(chain.plain)
         widest = max(sizes[1:])
         self.K = [np.empty((widest, self.n), dtype) for _ in range(2)]
         self.pieces = np.empty((9, PIECE + 2 * self.n), dtype)
@@ -76,10 +76,10 @@ class Products:
         head *= column
         np.multiply(X[: self.first], drho, out=out[: self.first])
         for k, (W, part) in enumerate(zip(self.chain.W, self.parts, strict=True)):
-            c = self.c[part]
-            if np.all(c == 1):
+            if self.chain.plain[k]:
                 accumulate(out[self.blocks[k]], (-d[part, None] * W).T, X[self.blocks[k + 1]])
                 continue
+            c = self.c[part]
             row = np.multiply(F[part], ((c**2 - 1) * d[part])[:, None])
             row -= (c * d[part])[:, None] * X[self.blocks[k + 1]]
             accumulate(out[self.blocks[k]], W.T, row)

@@ -104,7 +104,7 @@ def line(name: str, model: Model, network: Network, seconds: float, box: tuple[A
         began = time.process_time()
         code, words = check_cells.check(path)
         checked = time.process_time() - began
-    sector = sector_volume(model, network, seconds)
+    sector = sector_volume(model, network, min(seconds, 40.0)) if box is None else 0.0
     required = "-" if box is None else ("certified" if region.box_certified else "not certified")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     widths = " ".join(f"{value:.3g}" for value in region.largest.half_widths)
@@ -113,7 +113,7 @@ def line(name: str, model: Model, network: Network, seconds: float, box: tuple[A
     return (
         f"| {name} | {core_seconds:.2f} | {core.volume:.3g} | {len(region.levels)} | {region.cells} | "
         f"{region.volume:.4g} | {widths} | {required} | {took:.1f} | {memory} | {size:.0f} | {verdict} | "
-        f"{sector:.3g} | {region.volume / sector if sector else np.inf:.0f} | {shares} |"
+        f"{f'{sector:.3g} | {region.volume / sector:.3g}' if sector else '- | -'} | {shares} |"
     )
 
 

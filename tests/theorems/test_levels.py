@@ -20,6 +20,7 @@ from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.cartpole import CartPole
+from lipctrl.plants.models.inverted_pendulum import InvertedPendulum
 from lipctrl.plants.models.planar_quadrotor import PlanarQuadrotor
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
@@ -123,6 +124,25 @@ def test_a_level_may_reach_an_inner_set_instead() -> None:
     assert found.proved is not None and found.proved.radius > 0.39
     smaller = prove_decrease(swap(), ball, Ellipsoid(np.zeros(2), np.eye(2), 0.1), 2, 5000)
     assert smaller.proved is None or smaller.proved.radius < 0.39
+
+
+@pytest.mark.parametrize("model", [CartPole(), InvertedPendulum()], ids=["cart-pole", "inverted pendulum"])
+def test_enclosures_of_the_loop_contain_random_points(model: Model) -> None:
+    """Of the closed loop with 16 tanh neurons: after one step and two, by symbols of the cell and the rest's radius."""
+    rng = np.random.default_rng(6)
+    first, last = Affine(rng.standard_normal((16, 4)), rng.standard_normal(16)), Affine(rng.standard_normal((1, 16)))
+    loop = ClosedLoop(model, Network([first, Elementwise("tanh", 16), last]))
+    center = rng.uniform(model.state_low, model.state_high, (400, 4))
+    half = 10.0 ** rng.uniform(-6, -0.5, (400, 1)) * rng.uniform(0.2, 1.0, (400, 4))
+    for steps in (1, 2):
+        forms = loop.advance(AffineForm.cells(center, half), steps)
+        for _ in range(60):
+            e = np.clip(rng.uniform(-1.3, 1.3, (400, 4)), -1.0, 1.0)
+            after = loop.simulate(center + half * e, steps)
+            for i, form in enumerate(forms):
+                line = form.center + np.sum(form.generators[:4] * e.T, axis=0)
+                rest = np.abs(form.generators[4:]).sum(axis=0) + form.radius
+                assert np.all(np.abs(after[:, i] - line) <= rest + 1e-13)
 
 
 @pytest.mark.parametrize("n", [1, 3])

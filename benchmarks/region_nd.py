@@ -123,11 +123,11 @@ def main() -> None:
     print("| " + COLUMNS.replace(", ", " | ") + " |")
     print("|" + "---|" * len(COLUMNS.split(", ")))
     model = CartPole()
-    half = np.array([2.4, 1.0, 0.2095, 1.0])
+    half = np.array([1.0, 0.5, 0.12, 0.5])
     network = imitating(model)
     jobs: list[tuple[str, Network, tuple[Array, Array] | None]] = [
         ("cart-pole, imitated LQR", network, None),
-        ("the same, with Gymnasium's limits as a box", network, (-half, half)),
+        ("the same, +-(1, .5, .12, .5) required", network, (-half, half)),
     ]
     for folder in sorted((Path(__file__).resolve().parents[1] / "policies").glob("cartpole-*")):
         jobs.append((folder.name, load_policy(folder).network, None))

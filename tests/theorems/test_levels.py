@@ -13,7 +13,7 @@ import pytest
 from scipy.linalg import solve_discrete_are
 
 from lipctrl.errors import LipctrlError
-from lipctrl.intervals.affine import AffineForm
+from lipctrl.intervals.affine import AffineForm, linear_map
 from lipctrl.intervals.functions import clip
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Elementwise, Network
@@ -26,7 +26,7 @@ from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.core import prove_core
-from lipctrl.proofs.decrease import growth, prove_decrease
+from lipctrl.proofs.decrease import Plan, decreases, growth, prove_decrease
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.proofs.levels_certificate import levels_certificate
@@ -143,6 +143,30 @@ def test_enclosures_of_the_loop_contain_random_points(model: Model) -> None:
                 line = form.center + np.sum(form.generators[:4] * e.T, axis=0)
                 rest = np.abs(form.generators[4:]).sum(axis=0) + form.radius
                 assert np.all(np.abs(after[:, i] - line) <= rest + 1e-13)
+
+
+def test_a_cell_is_in_an_inner_set_with_all_its_points_only() -> None:
+    """About (1, 0), where V grows: the centre of the cell lies in the inner ball, its corners do not."""
+    ball, S = Ellipsoid(np.array([1.0, 0.0]), np.eye(2), 0.5), np.eye(2)
+    for radius, expected in ((0.3, False), (0.43, True)):
+        inner = [Ellipsoid(ball.center, np.eye(2), radius)]
+        center, half = np.zeros((1, 2)), np.full((1, 2), 0.3)
+        plan = Plan.of(swap(), ball, inner, S, center, 1)
+        assert plan.start[0] == 0
+        assert decreases(swap(), ball, inner, S, 0.0, center, half, plan)[0] == expected
+
+
+def test_linear_maps_of_forms_against_exact_arithmetic() -> None:
+    rng = np.random.default_rng(7)
+    W, c, shift = rng.standard_normal((3, 4)), rng.standard_normal((4, 5)), rng.standard_normal(4)
+    G, r = rng.standard_normal((2, 4, 5)), 1e-20 * rng.random((4, 5))
+    for i, form in enumerate(linear_map(W, [AffineForm(c[k], G[:, k], r[k]) for k in range(4)], shift)):
+        for cell in range(5):
+            e = [Fraction(float(v)) for v in rng.uniform(-1, 1, 2)]
+            x = [Fraction(c[k, cell]) + sum(Fraction(G[g, k, cell]) * e[g] for g in range(2)) for k in range(4)]
+            exact = sum(Fraction(W[i, k]) * (x[k] - Fraction(shift[k])) for k in range(4))
+            line = Fraction(form.center[cell]) + sum(Fraction(form.generators[g, cell]) * e[g] for g in range(2))
+            assert abs(exact - line) <= Fraction(form.radius[cell]) <= Fraction(1, 10**13)
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -1,7 +1,8 @@
 """Regions of attraction in four states and more, by hand: python benchmarks/region_nd.py [SECONDS [NAME]].
 
 Plants: the cart-pole with a 64-64 tanh network that imitates dlqr(diag(1, 1, 10, 1), .1) (trained here, in numpy, from
-a seed), the same with a required box, and policies/cartpole-*. Beside each the ellipsoid of the sector LMI on the
+a seed), the same with a required box, InvertedPendulum-v5 and a planar quadrotor of six states with a saturating LQR,
+and policies/cartpole-*. Beside each the ellipsoid of the sector LMI on the
 linearised plant: its volume about the linear model is not even a claim about the nonlinear one.
 """
 
@@ -11,6 +12,8 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,8 @@ from lipctrl.plants.linearize import find_linearization
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.cartpole import CartPole
+from lipctrl.plants.models.inverted_pendulum import InvertedPendulum
+from lipctrl.plants.models.planar_quadrotor import PlanarQuadrotor
 from lipctrl.plants.resting import find_resting
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
@@ -71,6 +76,15 @@ def imitating(model: Model, seed: int = 0, steps: int = 6000) -> Network:
 TANH = Elementwise("tanh", 64)
 
 
+def saturating(model: Model, limit: float) -> Network:
+    """limit tanh(K x / limit) with K of dlqr(I, I) at 0."""
+    n, m = model.n_states, model.n_actions
+    A, B, _ = model.derivatives(np.zeros(n), np.zeros(m))
+    P = solve_discrete_are(A, B, np.eye(n), np.eye(m))
+    K = -np.linalg.solve(np.eye(m) + B.T @ P @ B, B.T @ P @ A)
+    return Network([Affine(K / limit), Elementwise("tanh", m), Affine(limit * np.eye(m))])
+
+
 def sector_volume(model: Model, network: Network, seconds: float) -> float:
     """Of the local sector LMI's ellipsoid (linearised plant); 0 without one."""
     found = find_linearization(model, network)
@@ -91,7 +105,8 @@ def line(name: str, model: Model, network: Network, seconds: float, box: tuple[A
         return f"| {name} | rests nowhere in its goal |"
     began = time.process_time()
     rest = prove_equilibrium(model, network, rests[0], (1e-9, 1e-8))
-    core = None if rest is None else find_core(ClosedLoop(model, network), rests[0], rest.x, 6)
+    splits = 4 if model.n_states < 5 else 2
+    core = None if rest is None else find_core(ClosedLoop(model, network), rests[0], rest.x, splits)
     core_seconds = time.process_time() - began
     began = time.process_time()
     row, region = levels_row(model, network, rests[0], seconds, None, box)
@@ -122,18 +137,23 @@ def main() -> None:
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
     print("| " + COLUMNS.replace(", ", " | ") + " |")
     print("|" + "---|" * len(COLUMNS.split(", ")))
-    model = CartPole()
+    cart = CartPole()
     half = np.array([1.0, 0.5, 0.12, 0.5])
-    network = imitating(model)
-    jobs: list[tuple[str, Network, tuple[Array, Array] | None]] = [
-        ("cart-pole, imitated LQR", network, None),
-        ("the same, +-(1, .5, .12, .5) required", network, (-half, half)),
+    jobs: list[tuple[str, Model, Callable[[], Network], tuple[Array, Array] | None]] = [
+        ("cart-pole, imitated LQR", cart, lambda: imitating(cart), None),
+        ("the same, +-(1, .5, .12, .5) required", cart, lambda: imitating(cart), (-half, half)),
+        ("inverted pendulum, saturating LQR", InvertedPendulum(), lambda: saturating(InvertedPendulum(), 3.0), None),
+        ("planar quadrotor, saturating LQR", PlanarQuadrotor(), lambda: saturating(PlanarQuadrotor(), 2.3), None),
     ]
     for folder in sorted((Path(__file__).resolve().parents[1] / "policies").glob("cartpole-*")):
-        jobs.append((folder.name, load_policy(folder).network, None))
-    for name, policy, box in jobs:
+        jobs.append((folder.name, cart, partial(_network, folder), None))
+    for name, model, network, box in jobs:
         if wanted in name:
-            print(line(name, model, policy, seconds, box), flush=True)
+            print(line(name, model, network(), seconds, box), flush=True)
+
+
+def _network(folder: Path) -> Network:
+    return load_policy(folder).network
 
 
 if __name__ == "__main__":

@@ -95,12 +95,14 @@ def _jacobian_entries(network: Network) -> int:
 def _steepest_of(network: Network, points: Array) -> tuple[Array, Array]:
     J = np.broadcast_to(np.eye(network.n_in), (len(points), network.n_in, network.n_in))
     x = points
-    for layer in network.layers:
-        if isinstance(layer, Affine):
-            J = layer.W @ J
-        else:
-            J = layer.activation.derivative(x)[:, :, None] * J
-        x = layer(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in network.layers:
+            if isinstance(layer, Affine):
+                J = layer.W @ J
+            else:
+                J = layer.activation.derivative(x)[:, :, None] * J
+            x = layer(x)
+    J = np.where(np.all(np.isfinite(J), axis=(1, 2), keepdims=True), J, 0.0)
     _, s, Vt = np.linalg.svd(J, full_matrices=False)
     return s[:, 0], Vt[:, 0, :]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from inspect import signature
 from multiprocessing import get_all_start_methods, get_context
+from pathlib import Path
 from typing import Any
 
 from lipctrl.errors import LipctrlError
@@ -23,7 +25,7 @@ def lipschitz_batch(policies: Sequence[Any], *, workers: int | None = None, **op
 
     Parameters
     ----------
-    policies : sequence of Network, or of objects with a `network`
+    policies : sequence of what lipschitz takes
         Neighbours that are similar (checkpoints of one training) save iterations: each bound starts from the last.
     workers : int, optional
         Processes, by default one per core; 1 stays in this one. Set ``OMP_NUM_THREADS=1`` before the start of Python:
@@ -39,11 +41,16 @@ def lipschitz_batch(policies: Sequence[Any], *, workers: int | None = None, **op
     Raises
     ------
     LipctrlError
-        If `workers` is no positive number.
+        If `workers` is no positive number, `policies` no sequence, or an option unknown.
     """
     if not (workers is None or (isinstance(workers, int) and workers > 0)):
         raise LipctrlError(f"workers is {workers!r}.", "Give a number of processes, 1 or more, or leave it out.")
-    networks = [policy if isinstance(policy, Network) else getattr(policy, "network", policy) for policy in policies]
+    if isinstance(policies, str | Path | Network) or not isinstance(policies, Iterable):
+        raise LipctrlError(f"policies is {type(policies).__name__}.", "Give a list of policies; lipschitz takes one.")
+    known = set(signature(lipschitz).parameters) - {"policy", "warm"}
+    if unknown := set(options) - known:
+        raise LipctrlError(f"Unknown option {', '.join(sorted(unknown))}.", f"There are {', '.join(sorted(known))}.")
+    networks = [getattr(policy, "network", policy) for policy in policies]
     processes = min(workers or len(os.sched_getaffinity(0)), len(networks))
     if processes <= 1:
         return _in_turn(networks, options)
@@ -60,8 +67,6 @@ def _in_turn(networks: Sequence[Any], options: dict[str, Any]) -> list[Bound | E
     last = None
     for network in networks:
         try:
-            if not isinstance(network, Network):
-                raise LipctrlError(f"{type(network).__name__} is no policy.", "Give a Network, or what has a network.")
             last = lipschitz(network, **{"warm": last, **options})
             out.append(last)
         except Exception as error:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,9 @@ from lipctrl.lmi.multipliers import Signals, network_signals, per_neuron
 from lipctrl.lmi.solvers import check_limits
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.networks.enclosure import InputSet, LayerBounds, layer_bounds
+from lipctrl.networks.loading.policy import load_policy
 from lipctrl.networks.network import Network
+from lipctrl.plants.sources import network_of
 from lipctrl.proofs.certificate import bounds_block, hex_array, input_set_block, network_block
 from lipctrl.results import Bound, Trust
 from lipctrl.theorems.attained import attained_slope
@@ -40,11 +43,6 @@ METHODS = ("auto", "product", "layer", "neuron", "local")
 AUTO_SECONDS, AUTO_BYTES = 60.0, 4e9
 #: square matrices over all signals that stating and proving an inequality takes, unless it is of one hidden layer
 SQUARES = 7
-
-
-@runtime_checkable
-class _HasNetwork(Protocol):
-    network: Network
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def box_region(region: tuple[Any, Any] | None, n_in: int) -> InputSet | None:
 
 
 def lipschitz(
-    policy: Network | _HasNetwork,
+    policy: Any,
     method: str = "auto",
     region: tuple[Any, Any] | None = None,
     solver: str = "barrier",
@@ -148,7 +146,7 @@ def lipschitz(
 
     Parameters
     ----------
-    policy : Network or object with a `network`
+    policy : Network, object with a `network`, str or Path
     method : {"auto", "product", "layer", "neuron", "local"}
         "neuron" is LipSDP-Neuron, "layer" LipSDP-Layer, "product" the product of spectral norms and slopes; "local"
         is "neuron" and insists on a region; "auto" is "neuron" within a minute and 4 GB, unless other limits are given:
@@ -179,10 +177,12 @@ def lipschitz(
     ------
     NetworkError, SolverError, LipctrlError
     """
-    network = policy if isinstance(policy, Network) else policy.network
+    network = network_of(load_policy(policy) if isinstance(policy, str | Path) else policy)
     if method not in METHODS:
         raise LipctrlError(f"Unknown method {method!r}.", f"Choose one of {', '.join(METHODS)}.")
     check_limits(gap, time_limit, memory_limit)
+    if not (warm is None or isinstance(warm, Bound)):
+        raise LipctrlError(f"warm is {type(warm).__name__}.", "Give a Bound that lipschitz returned, or leave it out.")
     if method == "local" and region is None:
         raise LipctrlError("method='local' needs a region.", "Give region=(low, high) in observation units.")
     began = time.perf_counter()
@@ -210,7 +210,12 @@ def lipschitz(
     if memory_limit is not None and least > memory_limit and not _one_hidden_layer(network):
         note = f"product of norms instead: the inequality alone needs {least / 1e6:.3g} MB"
         return replace(simple, note=note, seconds=time.perf_counter() - began)
-    statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
+    try:
+        with np.errstate(all="ignore"):
+            statement = state(network, inputs, method="layer" if method == "layer" else "neuron")
+    except np.linalg.LinAlgError as error:
+        note = f"product of norms instead: the inequality is beyond floating point ({error})"
+        return replace(simple, note=note, seconds=time.perf_counter() - began)
     previous = warm.solution if warm is not None and isinstance(warm.solution, Solution) else None
     try:
         solution = suggest(
@@ -239,7 +244,7 @@ def lipschitz(
         method="local" if method == "local" else method,
         sdp_lower=sdp_lower,
         sdp_gap=(upper - sdp_lower) / upper,
-        product=product,
+        product=max(product, upper),
         solver=used,
         region=words,
         seconds=time.perf_counter() - began,

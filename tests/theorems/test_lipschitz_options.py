@@ -117,3 +117,45 @@ def test_a_process_that_dies_leaves_an_error(monkeypatch):
 
 def _die(networks, options):
     os._exit(1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: lipctrl.lipschitz(3),
+        lambda: lipctrl.lipschitz(NETWORK, warm=3),
+        lambda: lipctrl.lipschitz(NETWORK, time_limit=True),
+        lambda: lipctrl.lipschitz(NETWORK, gap=np.nan),
+        lambda: lipctrl.lipschitz_batch(NETWORK),
+        lambda: lipctrl.lipschitz_batch("policies/pendulum-ppo"),
+        lambda: lipctrl.lipschitz_batch([NETWORK], tolerance=1.0),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once_and_in_words(call):
+    with pytest.raises(LipctrlError) as refused:
+        call()
+    assert refused.value.advice
+
+
+def test_paths_and_numbers_of_numpy_are_taken():
+    here = Path(__file__).resolve().parents[2] / "policies" / "pendulum-early"
+    assert lipctrl.lipschitz(str(here)).upper == lipctrl.lipschitz(lipctrl.load_policy(here)).upper
+    assert lipctrl.lipschitz(NETWORK, time_limit=np.float32(60), memory_limit=np.int64(10**9)).status == "optimal"
+
+
+def test_rounding_does_not_lift_the_bound_above_the_product():
+    """One neuron per layer: LipSDP gives the product of norms, 4."""
+    bound = lipctrl.lipschitz(Network([Affine([[2.0]]), Elementwise("tanh", 1), Affine([[2.0]])]))
+    assert bound.lower <= 4.0 <= bound.upper <= bound.product <= 4.0 * (1 + 1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e12, 1e100])
+@pytest.mark.parametrize("method", ["neuron", "layer"])
+def test_weights_beyond_the_solver_give_the_product_without_a_traceback(scale, method):
+    rng, layers = np.random.default_rng(0), []
+    for _ in range(4):
+        layers += [Affine(scale * rng.standard_normal((4, 4))), Elementwise("tanh", 4)]
+    bound = lipctrl.lipschitz(Network([*layers, Affine(np.ones((1, 4)))]), method)
+    assert bound.trust is Trust.PROVED
+    assert bound.lower <= bound.upper <= bound.product

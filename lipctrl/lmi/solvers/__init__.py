@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 
@@ -76,12 +77,16 @@ def _solved(
 
 def check_limits(gap: float, time_limit: float | None, memory_limit: float | None) -> None:
     """Refuse what is no number, or negative, or a gap that is not positive."""
-    if not (isinstance(gap, int | float) and 0 < gap < np.inf):
+    if not (_is_number(gap) and 0 < gap < np.inf):
         raise LipctrlError(f"gap is {gap!r}.", "Give a relative gap, such as 1e-6.")
     for name, limit in (("time_limit", time_limit), ("memory_limit", memory_limit)):
-        if not (limit is None or (isinstance(limit, int | float) and limit >= 0)):
+        if not (limit is None or (_is_number(limit) and limit >= 0)):
             unit = "seconds" if name == "time_limit" else "bytes"
             raise LipctrlError(f"{name} is {limit!r}.", f"Give a number of {unit}, 0 or more, or leave it out.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
 def _interior_point(

@@ -83,7 +83,9 @@ def solve(
     deadline = time.perf_counter() + (DEFAULT_SECONDS if time_limit is None else time_limit)
     found = recognised or chain.recognise(lmi)
     if found is None:
-        raise SolverError("The LMI is not LipSDP of a plain chain of layers.", "Use solver='barrier'.")
+        raise SolverError(
+            "The LMI is not LipSDP of a plain chain of layers, or that of a constant.", "Use solver='barrier'."
+        )
     reduction = found.reduction
     needed = forecast(reduction.chain)
     if memory_limit is not None and needed > memory_limit:

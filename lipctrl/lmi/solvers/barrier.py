@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, lapack
 
-from lipctrl.errors import SolverError
+from lipctrl.errors import SolverError, SolverFailure
 from lipctrl.lmi.lmi import LMI, Array, Congruence, MatrixInequality, Multiplier, Values
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.solution import Solution
@@ -157,7 +157,7 @@ class _Barrier:
         self.degree = sum(block.order for block in self.blocks) + int(self.bounded.sum())
         y = self.layout.flatten(start)
         if self.slacks(y) is None:
-            raise SolverError("The start is not strictly feasible.", "Give a start with every inequality strict.")
+            raise SolverFailure("The start is not strictly feasible.", "Give a start with every inequality strict.")
         for block in self.blocks:
             block.rescale(1 / np.sqrt(np.diag(block.constant + block.linear(y))))
         self.best = y

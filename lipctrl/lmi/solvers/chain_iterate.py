@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import LinAlgError
 
-from lipctrl.errors import SolverError
+from lipctrl.errors import SolverFailure
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_factor import Factor
 from lipctrl.lmi.solvers.chain_form import Chain
@@ -44,7 +44,7 @@ class Iterate:
         self.rho, self.t = rho, np.array(t, dtype)
         self.factor, self.cliques = Factor(chain), Cliques(chain.sizes, dtype)
         if not self.factor.update(rho, self.t):
-            raise SolverError("The start is not strictly feasible.", "Leave it out, or move it into the interior.")
+            raise SolverFailure("The start is not strictly feasible.", "Leave it out, or move it into the interior.")
         self.schur = Schur(products.unknowns, dtype)
         self.P, self.Y, self.X, self.dY = (np.zeros((self.order, self.order), dtype) for _ in range(4))
         self.FP, self.FY, self.FdY = (np.zeros((products.n, self.order), dtype) for _ in range(3))

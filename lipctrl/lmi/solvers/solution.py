@@ -58,7 +58,8 @@ def attempt(method: Callable[..., Solution], lmi: LMI, *arguments: Any, **option
         If `method` raises anything but an error of lipctrl, or leaves out a variable or changes its shape.
     """
     try:
-        solution = method(lmi, *arguments, **options)
+        with np.errstate(all="ignore"):
+            solution = method(lmi, *arguments, **options)
     except LipctrlError:
         raise
     except Exception as error:  # a solver only guesses: whatever happens to it is no guess

@@ -20,6 +20,7 @@ from lipctrl.proofs.ellipsoid import Ellipsoid
 Array = NDArray[np.float64]
 
 REST, CYCLE, ESCAPE, OTHER = "rests elsewhere", "limit cycle", "escapes", "keeps moving"
+UNDECIDED = "still on its way"
 _FAR, _SETTLED, _LONGEST, _SHOWN = 1e9, 1e-7, 600, 300
 
 
@@ -58,7 +59,7 @@ def describe(path: Array, kind: str, orbit: Array) -> str:
     elif kind == ESCAPE:
         end = "leaves every bound"
     else:
-        end = f"keeps moving, within {_box(orbit)}"
+        end = f"{kind}, within {_box(orbit)}"
     return f"the trajectory from ({_numbers(path[0])}) {end}"
 
 
@@ -150,10 +151,11 @@ def follow(
     periods = np.where(angles, 2 * np.pi, 0.0)
     moving, x, steps = np.arange(len(starts)), starts, 0
     while True:
-        inside = np.sum((wrap(x - core.center, periods) @ core.T.T) ** 2, axis=1) <= core.radius**2
+        with np.errstate(over="ignore"):
+            inside = np.sum((wrap(x - core.center, periods) @ core.T.T) ** 2, axis=1) <= core.radius**2
         arrival[moving[inside]] = steps
-        bounded = ~inside & np.all(np.abs(x) < _FAR, axis=1)
-        moving, x = moving[bounded], x[bounded]
+        going = ~inside & np.all(np.isfinite(x), axis=1)
+        moving, x = moving[going], x[going]
         budget -= len(moving)
         if not len(moving) or budget < 0 or steps >= longest:
             return arrival, steps
@@ -165,7 +167,7 @@ def follow(
 def find_failures(
     loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], simulation: Simulation, most: int = 100
 ) -> tuple[Failure, ...]:
-    """What becomes of the starts that did not arrive, one :class:`Failure` for each kind."""
+    """What becomes of the starts that did not arrive, one :class:`Failure` for each kind that is decided."""
     starts = simulation.failing
     if not len(starts):
         return ()
@@ -202,7 +204,8 @@ def _depth(starts: Array, simulation: Simulation) -> Array:
 def fates(loop: ClosedLoop, angles: NDArray[np.bool_], starts: Array, steps: int = 2000) -> list[tuple[str, Array]]:
     """Where trajectories end, modulo full turns: the kind, and the orbit (of rest: one state).
 
-    A period is recognised if the state repeats within 1e-7 of the orbit's size.
+    A period is recognised if the state repeats within 1e-7 of the orbit's size. It escapes if it ends far away, and far
+    beyond its start: a large start may come back.
     """
     periods = np.where(angles, 2 * np.pi, 0.0)
     with np.errstate(all="ignore"):
@@ -214,15 +217,15 @@ def fates(loop: ClosedLoop, angles: NDArray[np.bool_], starts: Array, steps: int
             tail.append(step(loop, tail[-1]))
     paths = np.stack(tail, axis=1)
     found: list[tuple[str, Array]] = []
-    for path in paths:
-        if not np.all(np.abs(path) < _FAR):
+    for start, path in zip(starts, paths, strict=True):
+        if _gone(path[-1], start, periods):
             found.append((ESCAPE, path[:0]))
             continue
         size = 1.0 + np.max(np.abs(wrap(path, periods)))
         gaps = np.max(np.abs(wrap(path[-1] - path[-2::-1], periods)), axis=1)
         again = np.flatnonzero(gaps <= _SETTLED * size)
         if not len(again):
-            found.append((OTHER, wrap(path, periods)))
+            found.append((OTHER if _recurs(wrap(path, periods)) else UNDECIDED, wrap(path, periods)))
         else:
             orbit = wrap(path[len(path) - 1 - again[0] :], periods)
             found.append((REST if again[0] == 0 else CYCLE, orbit))
@@ -235,12 +238,26 @@ def trajectory(loop: ClosedLoop, start: Array, steps: int = _SHOWN) -> Array:
     with np.errstate(all="ignore"):
         for _ in range(steps):
             states.append(step(loop, states[-1]))
-            if not np.all(np.abs(states[-1]) < _FAR):
+            if _gone(states[-1], start, loop.model.periods):
                 break
     return np.stack([x for x in states if np.all(np.isfinite(x))])
 
 
+def _recurs(path: Array) -> bool:
+    """Whether the second half fills the box of the first: a trajectory that is still on its way does not."""
+    first, second = np.array_split(path, 2)
+    ends = np.abs(np.array([first.min(0) - second.min(0), first.max(0) - second.max(0)]))
+    return bool(np.all(ends <= 0.05 * np.ptp(first, axis=0) + _SETTLED * (1.0 + np.max(np.abs(path)))))
+
+
+def _gone(x: Array, start: Array, periods: Array) -> bool:
+    """Whether a state of the trajectory from `start` is beyond every bound; angles never are."""
+    if not np.all(np.isfinite(x)):
+        return True
+    bound = max(_FAR, 10.0 * float(np.max(np.abs(wrap(start, periods)))))
+    return bool(np.max(np.abs(wrap(x, periods))) >= bound)
+
+
 def step(loop: ClosedLoop, x: Array) -> Array:
-    """The next states in floating point; what is beyond every bound stays there."""
-    after = loop.model.advance(x, loop.network(loop.model.outputs(x)))
-    return np.where(np.all(np.abs(x) < _FAR, axis=-1, keepdims=True), after, x)
+    """The next states in floating point."""
+    return loop.model.advance(x, loop.network(loop.model.outputs(x)))

@@ -23,7 +23,7 @@ from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems.region import RegionOfAttraction
-from lipctrl.theorems.region_falsify import REST, describe, fates, trajectory
+from lipctrl.theorems.region_falsify import REST, UNDECIDED, describe, fates, trajectory
 from lipctrl.theorems.region_parts import find_common_region
 
 Array = NDArray[np.float64]
@@ -205,7 +205,7 @@ def goal_row(model: Model, network: Network) -> TheoremResult | None:
     around = np.random.default_rng(0).uniform(-1.0, 1.0, (20, model.n_states)) * size
     starts = goal.target + np.vstack([np.zeros(model.n_states), around])
     ends = fates(loop, model.periods > 0, starts)
-    if any(len(orbit) and all(goal.contains(x) for x in orbit) for _, orbit in ends):
+    if any(kind == UNDECIDED or (len(orbit) and all(goal.contains(x) for x in orbit)) for kind, orbit in ends):
         return None
     path = trajectory(loop, starts[0])
     words = f"{describe(path, *ends[0])}; so do those around it: none stays in the goal ({goal.words})."

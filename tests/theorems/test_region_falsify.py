@@ -11,13 +11,27 @@ import pytest
 
 from lipctrl import load_policy
 from lipctrl.errors import LipctrlError
+from lipctrl.intervals.functions import clip
 from lipctrl.networks.network import Affine, Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.proofs.closed_loop import ClosedLoop, box_forms
+from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.grid import Grid
 from lipctrl.theorems.region import find_region
-from lipctrl.theorems.region_falsify import CYCLE, ESCAPE, OTHER, REST, describe, fates, trajectory
+from lipctrl.theorems.region_falsify import (
+    CYCLE,
+    ESCAPE,
+    OTHER,
+    REST,
+    UNDECIDED,
+    describe,
+    fates,
+    find_failures,
+    follow,
+    simulate_domain,
+    trajectory,
+)
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 NO_ANGLES = np.array([False, False])
@@ -71,7 +85,39 @@ def test_turning_round_and_round_is_a_cycle_of_the_angle() -> None:
     ((kind, orbit),) = fates(turning, np.array([True, False]), np.array([[0.3, 0.0]]))
     assert kind == CYCLE and len(orbit) == 7
     ((kind, orbit),) = fates(turning, NO_ANGLES, np.array([[0.3, 0.0]]), steps=100)
-    assert kind == OTHER
+    assert kind == UNDECIDED
+
+
+def test_a_start_far_away_that_comes_back_is_no_escape() -> None:
+    """The second state is clipped in the first step, as the pendulum's speed is; then all contracts."""
+    loop = _loop(lambda x, y: (0.5 * x, 0.5 * clip(y, -8.0, 8.0)))
+    core = Ellipsoid(np.zeros(2), np.eye(2), 0.1)
+    low, high = np.array([-0.1, -1e13]), np.array([0.1, 1e13])
+    simulation = simulate_domain(loop, core, low, high, NO_ANGLES, per_axis=8)
+    assert np.all(simulation.converging) and find_failures(loop, core, NO_ANGLES, simulation) == ()
+    ((kind, orbit),) = fates(loop, NO_ANGLES, np.array([[0.05, -9e12]]))
+    assert kind == REST and np.allclose(orbit, 0)
+    assert len(trajectory(loop, np.array([0.05, -9e12]), steps=50)) == 51
+
+
+def test_a_trajectory_that_is_still_on_its_way_refutes_nothing() -> None:
+    """Saturated, at most 1 a step: from 1e5 it takes longer than anyone follows. In one step from 1e13 it is halved."""
+    slow = _loop(lambda x, y: (x - clip(0.5 * x, -1.0, 1.0), 0.5 * y))
+    ((kind, _),) = fates(slow, NO_ANGLES, np.array([[1e5, 0.0]]))
+    assert kind == UNDECIDED
+    core = Ellipsoid(np.zeros(2), np.eye(2), 0.1)
+    low, high = np.array([-1e5, -1.0]), np.array([1e5, 1.0])
+    simulation = simulate_domain(slow, core, low, high, NO_ANGLES, per_axis=8)
+    assert not np.all(simulation.converging) and find_failures(slow, core, NO_ANGLES, simulation) == ()
+    arrival, _ = follow(_loop(lambda x, y: (0.5 * x, 0.5 * y)), core, NO_ANGLES, np.array([[1e13, 0.0]]), 1000)
+    assert np.isfinite(arrival[0])
+
+
+def test_a_far_angle_is_no_escape() -> None:
+    turning = _loop(lambda x, y: (x, 0.5 * y + 1.0))
+    turning.model.periods = np.array([2 * np.pi, 0.0])
+    ((kind, _),) = fates(turning, np.array([True, False]), np.array([[1e10, 0.0]]))
+    assert kind == REST and len(trajectory(turning, np.array([1e10, 0.0]), steps=20)) == 21
 
 
 def test_a_false_proof_is_contradicted_by_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from lipctrl.errors import LipctrlError, PlantError
+from lipctrl.errors import PlantError
 from lipctrl.networks.network import Network
+from lipctrl.options import check_options, check_size
 from lipctrl.plants.linearize import Linearization, find_linearization, network_of
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.model import Model
 from lipctrl.plants.plant import Plant
 from lipctrl.plants.plant_file import plant_from_file
 from lipctrl.plants.sources import dynamics_of
-from lipctrl.proofs.closed_loop import ARITHMETICS
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
 from lipctrl.theorems import levels_row, region_row
@@ -97,10 +96,9 @@ def certify(
     Raises
     ------
     LipctrlError
-        If policy or plant cannot be used at all.
+        If policy or plant cannot be used at all, or an option is none (such as a box with nonlinear=False).
     """
-    if not (isinstance(time_limit, int | float) and isfinite(time_limit) and time_limit >= 0):
-        raise LipctrlError(f"time_limit is {time_limit!r}.", "Give a number of seconds, 0 or more.")
+    domain = check_options(time_limit, nonlinear, box, uncertain, action_error, arithmetic)
     began = time.perf_counter()
     say = progress or (lambda stage: None)
     say("loading the policy")
@@ -112,23 +110,19 @@ def certify(
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
     robust = action_error != 0 or arithmetic != "real" or (isinstance(model, Model) and bool(model.uncertain))
-    asked = nonlinear or box is not None
+    asked = nonlinear or domain is not None
     covered = region_row.applies(model) and nonlinear is not False
     if getattr(model, "uncertain", {}) and not covered:
         raise PlantError(
             f"Uncertain parameters of {model.name} are covered for the nonlinear loop of two states only.",
             "Leave out nonlinear=False (--no-nonlinear), or give each parameter one value.",
         )
-    if arithmetic not in ARITHMETICS or not (isfinite(action_error) and action_error >= 0):
-        raise LipctrlError(
-            f"The arithmetic is {arithmetic!r}, the error of the actions {action_error!r}.",
-            f"Choose {' or '.join(ARITHMETICS)}, and a finite error, 0 or more.",
-        )
     if asked and not (region_row.applies(model) or levels_row.applies(model)):
         raise PlantError(
             f"No region of the nonlinear loop can be proved for {model.name}.",
             "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two to six states.",
         )
+    check_size(domain, model.n_states, model.name)
     equilibrium = _equilibrium(found, network)
     say("bounding the policy (LipSDP)")
     bound = lipschitz(network, solver=solver)
@@ -148,7 +142,7 @@ def certify(
     if covered if robust else asked or nonlinear is None:
         seconds = time_limit if nonlinear or robust else min(time_limit, DEFAULT_SECONDS)
         allowed = {"action_error": action_error, "arithmetic": arithmetic}
-        more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, box, say, allowed)
+        more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, domain, say, allowed)
         rows += more
     report = _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
     report.data.update(data)

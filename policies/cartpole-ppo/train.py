@@ -59,8 +59,8 @@ if __name__ == "__main__":
         reward_band=(200, 250),
         expected={
             "verdict": "certified",
-            "theorem": "region of attraction (ellipsoids)",
-            "words": "rests near upright; every trajectory of the nonlinear loop from a chain of ellipsoids converges",
+            "theorem": "lyapunov",
+            "words": "rests near upright; so does every trajectory of the nonlinear loop from a chain of ellipsoids",
         },
         made="trained on normalised observations and rewards",
         normalizer=normalizer,

@@ -175,7 +175,18 @@ def test_exit_codes_and_reports(
     assert content["equilibrium"]["u"] == [None]
     assert set(content["lipschitz"]) == {"upper", "lower", "product", "method", "norm"}
     for row in content["theorems"]:
-        assert set(row) == {"name", "verdict", "trust", "model", "scope", "reason", "margin", "region", "seconds"}
+        assert set(row) == {
+            "name",
+            "verdict",
+            "trust",
+            "model",
+            "arithmetic",
+            "scope",
+            "reason",
+            "margin",
+            "region",
+            "seconds",
+        }
         assert row["region"] is None or set(row["region"]) == {"kind", "volume", "units"}
     assert content["theorems"][0]["region"]["volume"] is None
     assert content["theorems"][0]["margin"] is None

@@ -53,7 +53,7 @@ _UFUNCS = {
     np.cos: "cos",
 }
 
-_ADVICE = "Write step and observe with + - * / and the functions of lipctrl.intervals.functions, without branches."
+ADVICE = "Write step and observe with + - * / and the functions of lipctrl.intervals.functions, without branches."
 
 Instruction = tuple[str, tuple[int, ...]]
 
@@ -109,8 +109,11 @@ def record(function: Callable[[Sequence[Any]], Sequence[Any]], inputs: int) -> P
     arguments = tuple(_Traced(tape, ("input", place)) for place in range(inputs))
     try:
         outputs = [tape.lift(value) for value in function(arguments)]
-    except (TypeError, ValueError, AttributeError, np.exceptions.AxisError) as error:
-        raise PlantError(f"The model's equations cannot be written as a program: {error}.", _ADVICE) from error
+    except PlantError:
+        raise
+    except Exception as error:
+        words = f"The model's equations cannot be written as a program ({type(error).__name__}: {error})."
+        raise PlantError(words, ADVICE) from error
     return tape.program(outputs)
 
 
@@ -138,11 +141,11 @@ class _Tape:
     def lift(self, value: Any) -> _Traced:
         if isinstance(value, _Traced):
             if value.tape is not self:
-                raise PlantError("The model's equations mix numbers of two recordings.", _ADVICE)
+                raise PlantError("The model's equations mix numbers of two recordings.", ADVICE)
             return value
         array = np.asarray(value)
         if array.ndim or array.dtype.kind not in "fiu" or not np.isfinite(array):
-            raise PlantError(f"A constant of the model's equations is {value!r}, expected one finite number.", _ADVICE)
+            raise PlantError(f"A constant of the model's equations is {value!r}, expected one finite number.", ADVICE)
         number = float(array)
         return _Traced(self, ("constant", self.constants.setdefault(number.hex(), len(self.constants))))
 
@@ -170,7 +173,7 @@ class _Traced:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> _Traced:
         if method != "__call__" or keywords or ufunc not in _UFUNCS:
-            raise PlantError(f"The model's equations use numpy.{ufunc.__name__}.", _ADVICE)
+            raise PlantError(f"The model's equations use numpy.{ufunc.__name__}.", ADVICE)
         return self.tape.note(_UFUNCS[ufunc], *inputs)
 
     def __add__(self, other: Any) -> _Traced:
@@ -208,7 +211,7 @@ class _Traced:
 
     def __pow__(self, exponent: Any) -> _Traced:
         if not isinstance(exponent, int) or exponent < 1:
-            raise PlantError(f"The model's equations use the power {exponent!r}, expected an integer >= 1.", _ADVICE)
+            raise PlantError(f"The model's equations use the power {exponent!r}, expected an integer >= 1.", ADVICE)
         if exponent == 1:
             return self
         half = (self ** (exponent // 2)).square()
@@ -221,13 +224,13 @@ class _Traced:
         result = self
         for limit, operation, absent in ((low, "at_least", -math.inf), (high, "at_most", math.inf)):
             if isinstance(limit, _Traced):
-                raise PlantError("The model's equations clip to limits that are not constant.", _ADVICE)
+                raise PlantError("The model's equations clip to limits that are not constant.", ADVICE)
             if limit is not None and not np.all(limit == absent):
                 result = self.tape.note(operation, result, limit)
         return result
 
     def _refuse(self, *arguments: Any) -> NoReturn:
-        raise PlantError("The model's equations branch on a state or action, or turn it into a plain float.", _ADVICE)
+        raise PlantError("The model's equations branch on a state or action, or turn it into a plain float.", ADVICE)
 
     __bool__ = __float__ = __int__ = __index__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse

@@ -13,6 +13,8 @@ from lipctrl.errors import LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Network
 from lipctrl.plants.dynamics import Dynamics, FunctionDynamics, LinearDynamics
 from lipctrl.plants.goal import Goal
+from lipctrl.plants.model import Model
+from lipctrl.plants.model_checks import check_model
 from lipctrl.plants.models import model_by_id
 from lipctrl.plants.plant import Plant, checked_dt
 from lipctrl.plants.plant_file import PLANT_FILES, plant_from_file
@@ -97,6 +99,8 @@ def dynamics_of(
     if isinstance(env, Plant):
         dynamics = LinearDynamics(env)
     elif isinstance(env, Dynamics):
+        if isinstance(env, Model):
+            check_model(env)
         dynamics = env
     elif isinstance(env, str) and (model := model_by_id(env)) is not None:
         dynamics = model

@@ -1,0 +1,123 @@
+"""Whether a model's equations are what they must be: one function, the same on every kind of number.
+
+They are run at a few points of the domain on floats, arrays, derivative numbers and intervals, and recorded as a
+program. Where these disagree, no proof about the program would be one about the plant. Samples, no proof: a model that
+means to deceive can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipctrl.errors import PlantError
+from lipctrl.intervals.dual import Dual
+from lipctrl.intervals.interval import Interval
+from lipctrl.plants.model import Model
+from lipctrl.plants.program import ADVICE, Program, record_model
+
+Array = NDArray[np.float64]
+
+_POINTS, _AGREE = 6, 1e-9
+
+
+def check_model(model: Model) -> None:
+    """Whether the model is well formed.
+
+    Raises
+    ------
+    PlantError
+        If an attribute is missing or has the wrong size; if step or observe fails on a kind of number or returns too
+        few or too many of them, depends on something other than its arguments, or is not the program recorded.
+    """
+    _check_sizes(model)
+    programs = record_model(model)
+    n, q = model.n_states, len(model.uncertain)
+    for values in _points(model):
+        given = values[:n], values[n : len(values) - q], values[len(values) - q :]
+        _compare("step", model, lambda m, x, u: m.step(x, u), given, programs[0])
+        _compare("observe", model, lambda m, x, u: m.observe(x), (given[0], given[1][:0], given[2]), programs[1])
+
+
+def _check_sizes(model: Model) -> None:
+    n, m, p = (_attribute(model, name) for name in ("n_states", "n_actions", "n_observations"))
+    _attribute(model, "dt")
+    wanted = {"state_names": n, "action_names": m, "observation_names": p, "periods": n}
+    wanted |= {"state_low": n, "state_high": n, "action_low": m, "action_high": m}
+    for name, size in wanted.items():
+        value = _attribute(model, name)
+        given = np.shape(value)
+        if given != (size,) and not (name.endswith("_names") and given == (0,)):
+            raise PlantError(
+                f"The {name} of the model {model.name} has shape {given}, expected {(size,)}.",
+                "Give one entry for each state, action or observation.",
+            )
+
+
+def _attribute(model: Model, name: str) -> Any:
+    if not hasattr(model, name):
+        raise PlantError(
+            f"The model {model.name} has no attribute {name}.", "lipctrl.plants.dynamics.Dynamics says what it needs."
+        )
+    return getattr(model, name)
+
+
+def _points(model: Model) -> Iterator[Array]:
+    """Fixed points of the domain, as values of the state, the action and the uncertain parameters."""
+    ends = [
+        (np.asarray(model.state_low, dtype=np.float64), np.asarray(model.state_high, dtype=np.float64)),
+        (np.asarray(model.action_low, dtype=np.float64), np.asarray(model.action_high, dtype=np.float64)),
+    ]
+    ends += [(np.array([low]), np.array([high])) for low, high in model.uncertain.values()]
+    low, high = (np.concatenate([end[side] for end in ends]) for side in (0, 1))
+    low, high = np.where(np.isfinite(low), low, -1.0), np.where(np.isfinite(high), high, 1.0)
+    for fraction in np.random.default_rng(0).uniform(0.02, 0.98, (_POINTS, len(low))):
+        yield low + fraction * (high - low)
+
+
+def _compare(name: str, model: Model, function: Callable[..., Any], given: Sequence[Array], program: Program) -> None:
+    """Run the function at one point in every way that lipctrl does."""
+    point = tuple(np.concatenate(given))
+    n, k = len(given[0]), len(given[0]) + len(given[1])
+
+    def run(kind: str, values: Sequence[Any], convert: Callable[[Any], Any]) -> list[Any]:
+        try:
+            with np.errstate(all="ignore"):
+                parts = function(model.at(values[k:]), tuple(values[:n]), tuple(values[n:k]))
+                found = [convert(part) for part in parts]
+        except Exception as error:
+            raise PlantError(
+                f"The {name} of {model.name} fails on {kind} ({type(error).__name__}: {error}).", ADVICE
+            ) from error
+        if len(found) != len(program.outputs):
+            raise PlantError(f"The {name} of {model.name} gives {len(found)} {kind}, not {len(program.outputs)}.")
+        return found
+
+    def refuse(words: str) -> NoReturn:
+        raise PlantError(
+            f"The {name} of {model.name} gives {words} at ({', '.join(f'{value:.6g}' for value in point)}).",
+            "It must be one function of its arguments alone, without randomness or memory. " + ADVICE,
+        )
+
+    first, again = (np.array(run("floats", point, float)) for _ in range(2))
+    if not np.array_equal(first, again, equal_nan=True):
+        refuse("two different results for the same arguments")
+    if not np.all(np.isfinite(first)):
+        return  # it is not defined there
+    with np.errstate(all="ignore"):
+        others = {"as the program recorded": np.array(program(point), dtype=np.float64)}
+    pairs = [np.array([value, value]) for value in point]
+    others["on arrays"] = np.array(run("arrays", pairs, lambda part: np.broadcast_to(part, (2,))[0]), dtype=np.float64)
+    values = run("derivative numbers", Dual.variables(point), lambda part: float(getattr(part, "value", part)))
+    others["on derivative numbers"] = np.array(values)
+    slack = _AGREE * (1.0 + np.abs(first))
+    for words, other in others.items():
+        if not np.all(np.abs(other - first) <= slack):
+            refuse(f"{first} on floats, but {other} {words}")
+    boxes = run("intervals", [Interval(value) for value in point], Interval.exact)
+    for box, value, more in zip(boxes, first, slack, strict=True):
+        if not (np.all(box.lo <= value + more) and np.all(value - more <= box.hi)):
+            refuse(f"{value} on floats, but {box} on intervals")

@@ -190,7 +190,8 @@ def main(arguments: list[str]) -> None:
     if "--large" in arguments:
         cases += [(name, solver) for name, solvers in LARGE.items() for solver in solvers]
     if names:
-        cases = [(name, solver) for name in names for solver in (every | LARGE).get(name, ("barrier",))]
+        chosen = {name: every.get(name, ()) + LARGE.get(name, ()) or ("barrier",) for name in names}
+        cases = [(name, solver) for name, solvers in chosen.items() for solver in solvers]
     from importlib.util import find_spec
 
     if find_spec("eclipse_nn") is None:

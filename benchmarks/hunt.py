@@ -29,6 +29,7 @@ from tests.hunt import (  # noqa: E402
     test_fuzz,
     test_libm,
     test_matrices,
+    test_tails,
     test_unstable,
 )
 from tests.hunt.tally import Tally  # noqa: E402
@@ -53,6 +54,7 @@ STUDIES: dict[str, tuple[Study, int]] = {
     "unstable loops": (test_unstable.study, 10_000),
     "adversarial pairs": (test_bounds.study, 100_000),
     "corrupted certificates": (test_certificates.study, 10_000),
+    test_tails.NAME: (test_tails.study, 10_000),
     "proof in process against exact matrices, at the edge": (test_certificates.edge_study, 10_000),
     **{
         f"damaged files: {name}": (partial(test_fuzz.study, name), 100_000 if "check" in name else 1_000_000)

@@ -17,6 +17,9 @@ from lipctrl.networks.network import Affine, Network
 Array = NDArray[np.float64]
 Mode = Literal["slope", "sector"]
 
+ROOM = 2.0**-200
+"""Left beside all ranges for checkers whose own rounding has a smallest unit (proofs/FORMAT.md)."""
+
 
 @dataclass(frozen=True)
 class InputSet:
@@ -100,13 +103,17 @@ def layer_bounds(network: Network, inputs: InputSet | None = None, mode: Mode = 
     for map_, layer in zip(affine, elementwise, strict=False):
         phi = layer.activation
         form, point = form.affine(map_.W, map_.b), point.affine(map_.W, map_.b)
-        center = point.range()
-        reach = form.range().hull(center)
+        center = _roomy(point.range())
+        reach = _roomy(form.range()).hull(center)
         slope = phi.slope_range(reach) if mode == "slope" else phi.sector(reach, center)
         lam, mu, delta = phi.linear_relaxation(reach)
         bounds.append(LayerBounds(phi, slope.lo, slope.hi, reach, center, (lam, mu, delta)))
         form, point = form.elementwise(lam, mu, delta), _point(phi.enclose(center))
     return bounds
+
+
+def _roomy(x: Interval) -> Interval:
+    return Interval(x.lo - ROOM, x.hi + ROOM)
 
 
 def evaluate(network: Network, observation: Array) -> Interval:

@@ -286,6 +286,7 @@ _TRAPS = [InvalidOperation, DivisionByZero]
 _DOWN = Context(prec=DIGITS, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
 _UP = Context(prec=DIGITS, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
 _TINY = Fraction(1, 2**2800)
+FAR = 30  # from there on the normal distribution by Mills' ratio
 
 
 def _decimals(x: Fraction, down: Context = _DOWN, up: Context = _UP) -> tuple[Decimal, Decimal]:
@@ -304,9 +305,18 @@ def _exp(x: Fraction) -> Range:
     return Fraction(_DOWN.next_minus(_DOWN.exp(low))), Fraction(min(_UP.next_plus(_UP.exp(high)), Decimal(1)))
 
 
-def _log(x: Range) -> Range:
-    """Enclosure of the logarithm of 1 <= x <= 2."""
-    low, high = _decimals(x[0])[0], _decimals(x[1])[1]
+def _expm1(x: Fraction) -> Range:
+    """Enclosure of exp(x) - 1, x <= 0; x <= exp(x) - 1 <= x + x^2/2 keeps the digits of a small x."""
+    if -x < Fraction(1, 2**100):
+        return x, x + x * x / 2
+    return _add(_exp(x), (-ONE, -ONE))
+
+
+def _log1p(x: Range) -> Range:
+    """Enclosure of log(1 + x), 0 <= x <= 1; x - x^2/2 <= log(1 + x) <= x keeps the digits of a small x."""
+    if x[1] < Fraction(1, 2**100):
+        return x[0] - x[0] ** 2 / 2, x[1]
+    low, high = _decimals(1 + x[0])[0], _decimals(1 + x[1])[1]
     return max(Fraction(_DOWN.next_minus(_DOWN.ln(low))), ZERO), Fraction(_UP.next_plus(_UP.ln(high)))
 
 
@@ -321,6 +331,11 @@ def _add(x: Range, y: Range) -> Range:
 
 def _times(k: Fraction, x: Range) -> Range:
     return (k * x[0], k * x[1]) if k >= 0 else (k * x[1], k * x[0])
+
+
+def _product(x: Range, y: Range) -> Range:
+    every = [a * b for a in x for b in y]
+    return min(every), max(every)
 
 
 def _hull(ranges: Iterable[Range]) -> Range:
@@ -340,9 +355,10 @@ def _sigmoid_slope(x: Fraction) -> Range:
 
 
 def _tanh(x: Fraction) -> Range:
-    low, high = _exp(-2 * abs(x))
-    value = (1 - high) / (1 + high), (1 - low) / (1 + low)
-    return value if x >= 0 else (-value[1], -value[0])
+    """-sign(x) M / (2 + M), M = exp(-2 |x|) - 1; M / (2 + M) increases in M > -2."""
+    low, high = _expm1(-2 * abs(x))
+    low, high = low / (2 + low), high / (2 + high)
+    return (-high, -low) if x >= 0 else (low, high)
 
 
 @lru_cache(maxsize=1)
@@ -361,12 +377,11 @@ def _density(x: Fraction) -> Range:
 def _distribution(x: Fraction) -> Range:
     """The normal distribution function, to about 60 digits also in the lower tail.
 
-    Phi(x) = 1/2 + density(x) (x + x^3/3 + x^5/(3 5) + ...); far out, density (1/t - 1/t^3) < Phi(-t) < density / t.
+    Phi(x) = 1/2 + density(x) (x + x^3/3 + x^5/(3 5) + ...); far out by Mills' ratio.
     """
     t = abs(x)
-    if t > 30:
-        density = _density(x)
-        low, high = density[0] * (1 / t - 1 / t**3), density[1] / t
+    if t > FAR:
+        low, high = _product(_density(x), _mills(t))
     elif t == 0:
         return HALF, HALF
     else:
@@ -374,9 +389,20 @@ def _distribution(x: Fraction) -> Range:
     return (1 - high, 1 - low) if x > 0 else (low, high)
 
 
+def _mills(t: Fraction) -> Range:
+    """Phi(-t) / density(t) = 1/t - 1/t^3 + 3/t^5 - 15/t^7 + ..., t > 30: partial sums lie on either side in turn.
+
+    Integrated by parts, the remainder after n terms is (-1)^n (2n - 1)!! times an integral of a positive function.
+    """
+    total, term = ZERO, 1 / t
+    for odd in range(1, 21, 2):  # ten terms, the last one negative
+        total, term = total + term, -odd * term / t**2
+    return total, total + term
+
+
 @lru_cache(maxsize=4096)
 def _lower_tail(t: Fraction) -> Range:
-    """Phi(-t), 0 < t <= 30, with enough more digits to survive the subtraction."""
+    """Phi(-t), 0 < t <= FAR, with enough more digits to survive the subtraction."""
     digits = DIGITS + 10 + int(t * t / 4)
     down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
     up = Context(prec=digits, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
@@ -619,7 +645,7 @@ def _elu(alpha: Fraction) -> Activation:
         return _times(alpha, _exp(x))
 
     def value(x: Fraction) -> Range:
-        return _add(slope(x), (-alpha, -alpha))
+        return _times(alpha, _expm1(x))
 
     below = Segment(None, ZERO, 1 if alpha > 0 else -1, value, slope)
     return Activation((below, _affine(ZERO, None, ONE)), (ZERO, ONE), None, () if alpha == 1 else (ZERO,))
@@ -630,8 +656,7 @@ def _softplus(beta: Fraction) -> Activation:
         _reject("softplus needs beta > 0")
 
     def value(x: Fraction) -> Range:
-        low, high = _exp(-abs(beta * x))
-        return _add(_times(1 / beta, _log((1 + low, 1 + high))), (max(x, ZERO), max(x, ZERO)))
+        return _add(_times(1 / beta, _log1p(_exp(-abs(beta * x)))), (max(x, ZERO), max(x, ZERO)))
 
     return Activation((Segment(None, None, 1, value, lambda x: _sigmoid(beta * x)),), (ZERO, ONE))
 
@@ -655,8 +680,10 @@ def _silu(x: Fraction) -> Range:
 
 
 def _silu_slope(x: Fraction) -> Range:
-    """s + x s (1 - s), s = sigmoid(x)."""
-    return _add(_sigmoid(x), _times(x, _sigmoid_slope(x)))
+    """s + x s (1 - s), s = sigmoid(x); for x < 0 the same as E (1 + x + E) / (1 + E)^2, E = exp(x)."""
+    if x >= 0:
+        return _add(_sigmoid(x), _times(x, _sigmoid_slope(x)))
+    return _product(_sigmoid_slope(x), _add((1 + x, 1 + x), _exp(x)))
 
 
 @lru_cache(maxsize=1)
@@ -680,6 +707,8 @@ def _gelu(x: Fraction) -> Range:
 
 
 def _gelu_slope(x: Fraction) -> Range:
+    if x < -FAR:
+        return _product(_density(x), _add(_mills(-x), (x, x)))
     return _add(_distribution(x), _times(x, _density(x)))
 
 

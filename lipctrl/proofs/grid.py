@@ -20,6 +20,9 @@ Integers = NDArray[np.int64]
 
 _BITS = 12
 MAX_LEVEL = 16
+_TABLE = 10
+"""Level of the table of sums, at most; what it cannot decide is looked up among the unmarked cells."""
+_LINES = 2**21
 TWO_PI = (6.283185307179586, 6.283185307179587)
 """Neighbouring doubles around 2 pi."""
 
@@ -96,7 +99,8 @@ class Grid:
         if not np.all(overlap | ~self.angles):
             raise LipctrlError("The box of an angle must be a little wider than 2 pi.")
         self.marked = np.zeros((2**level,) * self.n, dtype=bool)
-        self._sums: NDArray[np.int32] | None = None
+        self._sums: Integers | None = None
+        self._unmarked: Integers | None = None
 
     @classmethod
     def around(cls, lower: ArrayLike, upper: ArrayLike, angles: ArrayLike, level: int) -> Grid:
@@ -127,7 +131,7 @@ class Grid:
 
     def unmarked(self) -> Integers:
         """Indices of all unmarked cells, shape (N, n)."""
-        return np.stack(np.nonzero(~self.marked), axis=1)
+        return np.stack(np.unravel_index(self._places(), self.marked.shape), axis=1)
 
     def unmarked_boxes(self, level: int) -> tuple[Array, Array]:
         """Corners, shape (N, n), of cells of a level, at most the present one, that together hold all unmarked ones."""
@@ -148,6 +152,8 @@ class Grid:
     def mark(self, index: Integers) -> None:
         self.marked[tuple(index.T)] = True
         self._sums = None
+        if self._unmarked is not None:
+            self._unmarked = self._unmarked[~self.marked.reshape(-1)[self._unmarked]]
 
     def refine(self) -> None:
         """Split every cell; the parts of a marked cell are marked."""
@@ -155,7 +161,7 @@ class Grid:
             raise LipctrlError("The grid cannot be refined further.")
         self.marked = self.marked_at(self.level + 1)
         self.level += 1
-        self._sums = None
+        self._sums = self._unmarked = None
 
     def ranges(self, lower: Array, upper: Array) -> Ranges:
         """The cells that boxes, shape (N, n), touch (a common edge counts for the upper neighbour only)."""
@@ -215,6 +221,19 @@ class Grid:
         return covered
 
     def _full(self, first: Integers, last: Integers) -> Bools:
+        """Whether no cell between two corners is unmarked: by blocks of cells, then one by one where needed."""
+        shift = max(self.level - _TABLE, 0)
+        full = self._left_in_blocks(first >> shift, last >> shift) == 0
+        if shift:
+            inner_first, inner_last = -(-first >> shift), (last + 1 >> shift) - 1
+            some = np.all(inner_first <= inner_last, axis=1) & ~full
+            open_ = ~full
+            open_[some] = self._left_in_blocks(inner_first[some], inner_last[some]) == 0
+            full[open_] = self._none_left(first[open_], last[open_])
+        return np.asarray(full)
+
+    def _left_in_blocks(self, first: Integers, last: Integers) -> Integers:
+        """How many cells are unmarked in blocks between two corners."""
         sums = self._table()
         total = np.zeros(len(first), dtype=np.int64)
         strides = np.array(sums.strides) // sums.itemsize
@@ -224,14 +243,49 @@ class Grid:
             place = sum((last[:, axis] + 1 if bit else first[:, axis]) * strides[axis] for axis, bit in enumerate(bits))
             sign = (-1) ** (self.n - sum(bits))
             total += sign * flat[place]
-        return np.asarray(total == np.prod(last - first + 1, axis=1))
+        return total
 
-    def _table(self) -> NDArray[np.int32]:
-        """Sums of marked cells before each corner."""
+    def _none_left(self, first: Integers, last: Integers) -> Bools:
+        """Whether no cell between two corners is unmarked: line by line along the last axis, among sorted numbers."""
+        places, size = self._places(), last - first + 1
+        lines = np.prod(size[:, :-1], axis=1)
+        none = np.zeros(len(first), dtype=bool)
+        start = 0
+        while start < len(first):
+            end = max(start + 1, int(np.searchsorted(np.cumsum(lines[start:]), _LINES)) + start)
+            part = slice(start, end)
+            owner = np.repeat(np.arange(end - start), lines[part])
+            rest = np.arange(len(owner)) - np.repeat(np.cumsum(lines[part]) - lines[part], lines[part])
+            line, stride = np.zeros(len(owner), dtype=np.int64), self.count
+            for axis in reversed(range(self.n - 1)):
+                along = size[part, axis][owner]
+                line += (first[part, axis][owner] + rest % along) * stride
+                rest, stride = rest // along, stride * self.count
+            before = np.searchsorted(places, line + first[part, -1][owner])
+            until = np.searchsorted(places, line + last[part, -1][owner], side="right")
+            none[part] = np.bincount(owner[until > before], minlength=end - start) == 0
+            start = end
+        return none
+
+    def _places(self) -> Integers:
+        """The numbers of the unmarked cells, the last axis counting fastest, ascending."""
+        if self._unmarked is None:
+            self._unmarked = np.flatnonzero(~self.marked)
+        return self._unmarked
+
+    def _table(self) -> Integers:
+        """Sums of unmarked cells in the blocks before each corner."""
         if self._sums is None:
-            sums = np.zeros((self.count + 1,) * self.n, dtype=np.int32)
+            shift = max(self.level - _TABLE, 0)
+            blocks = (self.count >> shift,) * self.n
+            if shift:
+                block = tuple(part >> shift for part in np.unravel_index(self._places(), self.marked.shape))
+                left = np.bincount(np.ravel_multi_index(block, blocks), minlength=int(np.prod(blocks))).reshape(blocks)
+            else:
+                left = ~self.marked
+            sums = np.zeros(tuple(size + 1 for size in blocks), dtype=np.int64)
             inner = sums[(slice(1, None),) * self.n]
-            inner[...] = self.marked
+            inner[...] = left
             for axis in range(self.n):
                 np.cumsum(inner, axis=axis, out=inner)
             self._sums = sums

@@ -43,7 +43,7 @@ Progress = Callable[[str], None]
 STEPS = (1, 3, 8, 20)
 """Images after so many steps are compared with the certified cells."""
 SLOW_STEPS = (1, 4, 12, 36)
-_FIRST, _LAST, _WINDOW_LAST = 6, 12, 6
+_FIRST, _LAST, _WINDOW_LAST = 6, 13, 6
 _FOLLOWED = 200
 """So many certified starts that did not arrive in time are followed much longer."""
 _ELLIPSOIDS, _PROOF = 0.15, 0.92
@@ -351,11 +351,12 @@ def _zoom(
 
 def certified_volume(grid: Grid, low: Array, high: Array) -> tuple[float, float]:
     """Certified and whole volume of the domain, the first rounded down."""
-    edges = [grid.low[i] + np.arange(grid.count + 1) * grid.cell[i] for i in range(grid.n)]
-    lengths = [np.diff(np.clip(edge, a, b)) for edge, a, b in zip(edges, low, high, strict=True)]
-    weighted = grid.marked @ lengths[1]
+    left = np.ones(len(index := grid.unmarked()))
+    for i in range(grid.n):
+        edges = grid.low[i] + np.arange(grid.count + 1) * grid.cell[i]
+        left *= np.diff(np.clip(edges, low[i], high[i]))[index[:, i]]
     whole = float(np.prod(high - low))
-    return min(float(lengths[0] @ weighted) * (1.0 - 1e-9), whole), whole
+    return max((whole - float(left.sum())) - 1e-9 * whole, 0.0), whole
 
 
 def certified(proved: CertifiedSet, x: Array) -> NDArray[np.bool_]:

@@ -296,3 +296,26 @@ def test_images_of_another_level_are_refused() -> None:
     proved.grids[place].refine()
     with pytest.raises(LipctrlError, match="level"):
         proved.grow(waiting)
+
+
+@pytest.mark.parametrize(("n", "level"), [(1, 7), (2, 6), (3, 4)])
+@pytest.mark.parametrize("table", [1, 3, 9])
+def test_covers_finds_every_unmarked_cell(n: int, level: int, table: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lipctrl.proofs.grid._TABLE", table)
+    monkeypatch.setattr("lipctrl.proofs.grid._LINES", 50)
+    rng = np.random.default_rng(level)
+    grid = Grid(np.zeros(n), np.ones(n), np.zeros(n, dtype=bool), level - 1)
+    marks = rng.random(grid.marked.shape) < 0.5
+    grid.mark(np.stack(np.nonzero(marks), axis=1))
+    grid.refine()
+    marks = np.kron(marks, np.ones((2,) * n)) > 0
+    cell = 2.0**-level
+    for share in (0.6, 0.9, 0.99):
+        marks |= rng.random(marks.shape) < share
+        grid.mark(np.stack(np.nonzero(marks & ~grid.marked), axis=1))
+        assert np.array_equal(grid.unmarked(), np.stack(np.nonzero(~marks), axis=1))
+        first, last = np.sort(rng.integers(0, 2**level, (2, 300, n)), axis=0)
+        last[:150] = np.minimum(first[:150] + rng.integers(0, 4, (150, n)), 2**level - 1)
+        covered = grid.covers(grid.ranges((first + 0.25) * cell, (last + 0.5) * cell))
+        boxes = [tuple(map(slice, a, b + 1)) for a, b in zip(first, last, strict=True)]
+        assert covered.tolist() == [bool(marks[box].all()) for box in boxes]

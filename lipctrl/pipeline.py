@@ -20,7 +20,7 @@ from lipctrl.plants.plant_file import plant_from_file
 from lipctrl.plants.sources import dynamics_of
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
-from lipctrl.theorems import levels_row, region_row
+from lipctrl.theorems import levels_row, region_row, sector_row
 from lipctrl.theorems.confront import contradiction, trajectories_from
 from lipctrl.theorems.lipschitz import lipschitz
 from lipctrl.theorems.rows import (
@@ -36,6 +36,7 @@ Progress = Callable[[str], None]
 
 DEFAULT_SECONDS, ENOUGH = 10.0, 0.99
 """For the nonlinear loop, unless more is asked for: at most so long, and until this share is certified."""
+EXACT = {"action_error": 0.0, "arithmetic": "real"}
 
 
 def certify(
@@ -109,18 +110,21 @@ def certify(
     say("finding where the loop rests")
     found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
-    robust = action_error != 0 or arithmetic != "real" or (isinstance(model, Model) and bool(model.uncertain))
+    allowed = {"action_error": action_error, "arithmetic": arithmetic}
+    robust = allowed != EXACT or (isinstance(model, Model) and bool(model.uncertain))
     asked = nonlinear or domain is not None
-    covered = region_row.applies(model) and nonlinear is not False
+    covered = region_row.applies(model) or (sector_row.applies(model) and allowed == EXACT)
+    covered = covered and nonlinear is not False
     if getattr(model, "uncertain", {}) and not covered:
         raise PlantError(
-            f"Uncertain parameters of {model.name} are covered for the nonlinear loop of two states only.",
-            "Leave out nonlinear=False (--no-nonlinear), or give each parameter one value.",
+            f"Uncertain parameters of {model.name} are not covered so: only for its nonlinear loop, and with more than "
+            "two states only for exact actions.",
+            "Leave out nonlinear=False (--no-nonlinear) and errors of the actions, or give each parameter one value.",
         )
-    if asked and not (region_row.applies(model) or levels_row.applies(model)):
+    if asked and not sector_row.applies(model):
         raise PlantError(
             f"No region of the nonlinear loop can be proved for {model.name}.",
-            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1) and two to six states.",
+            "It needs a sampled plant with exact equations (a Model, such as Pendulum-v1).",
         )
     check_size(domain, model.n_states, model.name)
     equilibrium = _equilibrium(found, network)
@@ -141,7 +145,6 @@ def certify(
     data: dict[str, Any] = {}
     if covered if robust else asked or nonlinear is None:
         seconds = time_limit if nonlinear or robust else min(time_limit, DEFAULT_SECONDS)
-        allowed = {"action_error": action_error, "arithmetic": arithmetic}
         more, data = _nonlinear(found, network, seconds, 1.0 if nonlinear else ENOUGH, domain, say, allowed)
         rows += more
     report = _report(found, rows, bound, described, equilibrium, network, time.perf_counter() - began)
@@ -160,19 +163,27 @@ def _nonlinear(
 ) -> tuple[list[TheoremResult], dict[str, Any]]:
     """Rows about the nonlinear loop of an exact model, and the material for their picture."""
     model, point = found.dynamics, found.equilibrium
-    if not (isinstance(model, Model) and model.dt != 0):
+    if not (isinstance(model, Model) and sector_row.applies(model)):
         return [], {}
     if point is None or point.in_goal is False:
         row = region_row.goal_row(model, network)
         return ([] if row is None else [row]), {}
-    if levels_row.applies(model):
-        say("region of attraction (ellipsoids)")
-        return [levels_row.levels_row(model, network, point.x, seconds, say, box)[0]], {}
-    if not region_row.applies(model):
-        return [], {}
-    say("region of attraction (cells)")
-    rows, region = region_row.region_rows(model, network, point.x, seconds, say, box, enough, **allowed)
-    return rows, {} if region is None else {"cells": region_row.picture(region)}
+    rows: list[TheoremResult] = []
+    if region_row.applies(model):
+        say(region_row.NAME)
+        rows, region = region_row.region_rows(model, network, point.x, seconds, say, box, enough, **allowed)
+        if region is not None:
+            return rows, {"cells": region_row.picture(region)}
+    elif levels_row.applies(model):
+        say(levels_row.NAME)
+        row, levels = levels_row.levels_row(model, network, point.x, seconds, say, box)
+        if levels is not None:
+            return [row], {}
+        rows = [row]
+    if allowed == EXACT:
+        say(sector_row.NAME)
+        rows.append(sector_row.sector_row(model, network, point.x, seconds, say, box)[0])
+    return rows, {}
 
 
 def _policy(policy: Any, plant: Any) -> tuple[Any, dict[str, Any], Any]:

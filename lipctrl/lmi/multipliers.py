@@ -74,20 +74,26 @@ def network_signals(network: Network, bounds: Sequence[LayerBounds], drive: Fact
     s = drive
     for k, layer in enumerate(bounds, start=1):
         v = s.premultiply(Ball.exact(affine[k - 1].W))
-        alpha, beta = layer.slope_lower, layer.slope_upper
-        nonlinear = np.flatnonzero(alpha != beta)
-        linear = alpha == beta
+        A, B, nonlinear, s = sector_rows(k, v, layer.slope_lower, layer.slope_upper)
         sizes.append(len(nonlinear))
-        own = selector(k, len(nonlinear))
-        rows = v.take(nonlinear)
-        factors_a.append(own + -rows.scale_rows(alpha[nonlinear]))
-        factors_b.append(own + -rows.scale_rows(beta[nonlinear]))
+        factors_a.append(A)
+        factors_b.append(B)
         kept.append(nonlinear)
-        s = v.scale_rows(np.where(linear, alpha, 0.0)) if linear.any() else Factor(len(alpha), {})
-        if len(nonlinear):
-            s = s + Factor(len(alpha), {k: Selector.placing(nonlinear, len(alpha))})
     output = s.premultiply(Ball.exact(affine[-1].W))
     return Signals(tuple(sizes), tuple(factors_a), tuple(factors_b), tuple(kept), output)
+
+
+def sector_rows(block: int, v: Factor, alpha: Array, beta: Array) -> tuple[Factor, Factor, NDArray[np.intp], Factor]:
+    """Rows e_i - alpha_i v_i and e_i - beta_i v_i, which channels are signals (those of `block`), and all w_i."""
+    linear = alpha == beta
+    nonlinear = np.flatnonzero(~linear)
+    own, rows = selector(block, len(nonlinear)), v.take(nonlinear)
+    A = own + -rows.scale_rows(alpha[nonlinear])
+    B = own + -rows.scale_rows(beta[nonlinear])
+    w = v.scale_rows(np.where(linear, alpha, 0.0)) if linear.any() else Factor(len(alpha), {})
+    if len(nonlinear):
+        w = w + Factor(len(alpha), {block: Selector.placing(nonlinear, len(alpha))})
+    return A, B, nonlinear, w
 
 
 def per_neuron(signals: Signals, bounds: Sequence[LayerBounds], values: Values) -> list[Array]:

@@ -52,6 +52,7 @@ MAX_COVER, MAX_PARTS, MAX_SECONDS = 1_000_000, 500_000, 600.0
 MAX_PARAMETER_PARTS, HALVINGS = 1024, 4
 U32, SMALL32, LARGEST32 = 2.0**-24, 2.0**-126, 2.0**126
 FIRST_LEVEL, CORNERS = (8, 4, 3, 2, 2, 1), 6
+MAX_STATES, PIECES = 32, 1024
 
 
 class Unreadable(Exception):
@@ -1278,6 +1279,340 @@ def _growth(new: Sequence[Form], centers: Array, halves: Array, gap: float) -> A
     return start + along.sum(axis=0) + mixed + rest + 3.0 * gap * far + 2.0**-40 * size + TINY
 
 
+# ------------------------------------------------------------------------------------------------------------- sectors
+
+
+class Near:
+    """The matrices within `rad` of `mid`, entry by entry."""
+
+    def __init__(self, mid: Array, rad: Array | None = None) -> None:
+        self.mid, self.rad = mid, np.zeros(mid.shape) if rad is None else rad
+
+    def __matmul__(self, other: Near) -> Near:
+        size = np.abs(other.mid)
+        rad = np.abs(self.mid) @ _up(other.rad + _gamma(len(size) + 2) * size) + self.rad @ (size + other.rad)
+        return Near(self.mid @ other.mid, _up(rad))
+
+    def __add__(self, other: Near) -> Near:
+        mid = self.mid + other.mid
+        return Near(mid, _up(self.rad + other.rad + 2 * U * np.abs(mid)))
+
+    def __neg__(self) -> Near:
+        return Near(-self.mid, self.rad)
+
+    def scaled(self, factors: Array) -> Near:
+        """diag(factors) times the matrix."""
+        mid = factors[:, None] * self.mid
+        return Near(mid, _up(np.abs(factors[:, None]) * self.rad + 2 * U * np.abs(mid)))
+
+    @property
+    def T(self) -> Near:
+        return Near(self.mid.T, self.rad.T)
+
+    def definite(self) -> bool:
+        """Whether every symmetric matrix in this set is positive definite.
+
+        With D diagonal of powers of two, A = D mid D has a diagonal near 1. For any R and c: if each row sum of
+        |A - c I - R R'| plus the scaled radii is below c, then A + E > R R' >= 0 for all |E| <= the radii (Gershgorin).
+        """
+        n, diagonal = len(self.mid), np.diagonal(self.mid)
+        if not (np.isfinite(self.mid).all() and np.isfinite(self.rad).all() and (diagonal > 0).all()):
+            return False
+        scale = np.ldexp(1.0, -np.frexp(diagonal)[1] // 2)
+        A, rad = self.mid * np.outer(scale, scale), _up(self.rad * np.outer(scale, scale))
+        rad = _up(rad + np.abs(A - A.T))
+        A = np.tril(A) + np.tril(A, -1).T
+        c = float(8 * n * n * U + 4 * rad.sum(axis=1).max())
+        try:
+            R = np.linalg.cholesky(A - c * np.eye(n))
+        except np.linalg.LinAlgError:
+            return False
+        rest = np.abs((A - c * np.eye(n)) - R @ R.T) + _gamma(n + 4) * (
+            np.abs(A) + c * np.eye(n) + np.abs(R) @ np.abs(R).T
+        )
+        return bool(np.max(_up(_up(rest + rad).sum(axis=1))) < c)
+
+
+CONSTANT, PARAMETER, STATE = range(3)
+
+
+class Deviation:
+    """Quantities q_i of the loop about their values at rest, which lie in [lo, hi]: q - q* = rows (e, w_1, w_2, ...),
+
+    and in {G z + d : |z| <= 1, |d| <= r}."""
+
+    def __init__(self, rest: tuple[Array, Array], rows: Near, G: Array, r: Array, kind: int = STATE) -> None:
+        self.lo, self.hi = rest
+        self.rows, self.G, self.r, self.kind = rows, G, r, kind
+
+    def reach(self) -> Array:
+        return _up(np.sqrt(np.sum(self.G**2, axis=1)) + self.r)
+
+    def range(self) -> tuple[Array, Array]:
+        reach = self.reach()
+        slack = 4.0 * U * (np.maximum(np.abs(self.lo), np.abs(self.hi)) + reach)
+        return self.lo - reach - slack, self.hi + reach + slack
+
+    def moved(self, matrix: Near, rest: tuple[Array, Array]) -> Deviation:
+        """matrix times the deviations."""
+        G = matrix @ Near(self.G)
+        r = _up((np.abs(matrix.mid) + matrix.rad) @ self.r + np.sqrt(np.sum(G.rad**2, axis=1)))
+        return Deviation(rest, matrix @ self.rows, G.mid, r, self.kind)
+
+
+class Sectors:
+    """Lyapunov's theorem for the nonlinear loop: each nonlinear operation of policy and equations is a signal w, in a
+    stated sector about the equilibrium, (w - alpha dv)(w - beta dv) <= 0, on {|T (x - x*)| <= radius}.
+
+    If over all signals e'Pe - e+'P e+ + sum of t_i (a_i b_i' + b_i a_i') > 0, a_i = w_i - alpha_i dv_i, b_i = w_i -
+    beta_i dv_i, t_i >= 0, P = T'T, then e'Pe falls in the ellipsoid until e = x - x* vanishes.
+    """
+
+    def __init__(self, loop: Loop, blocks: Any, core: Ellipsoid, radius: float) -> None:
+        self.loop, self.core = loop, core
+        self.radius = float(_up(_up(radius) * (1.0 + 2.0 * core.gap)))
+        self.blocks = [_matrix(block, None, 4) for block in _list(blocks, "the sectors")]
+        self.width = loop.n + sum(len(block) for block in self.blocks)
+        _need(self.width <= MAX_WIDTH, "too many channels")
+        self.used, self.place = 0, loop.n
+        self.kept = np.zeros(self.width, dtype=bool)
+        self.kept[: loop.n] = True
+        self.total = Near(np.zeros((self.width, self.width)))
+
+    def prove(self, lower: Array, upper: Array) -> int:
+        """For every equilibrium between two corners; returns the number of channels."""
+        n, loop = self.loop.n, self.loop
+        rest = [Number(form) for form in _box_between(lower[None], upper[None])]
+        given = [Number(form) for form in loop._given(1)]
+        G = np.abs(self.radius) * self.core.S
+        rounding = _up(2 * U * np.sqrt(np.sum(G**2, axis=1)))
+        x = [self._one(form, self._unit(i), G[i], rounding[i], STATE) for i, form in enumerate(rest)]
+        p = [self._one(form, np.zeros(self.width), np.zeros(n), 0.0, PARAMETER) for form in given]
+        observed, y = self._program(loop.observe_program, [*rest, *given], [*x, *p])
+        actions, ranges, _ = loop.network([number.value for number in observed])
+        u = self._network(_stack(y), ranges)
+        numbers = [Number(action) for action in actions]
+        parts = [
+            Deviation(_ends(number), Near(u.rows.mid[i : i + 1], u.rows.rad[i : i + 1]), u.G[i : i + 1], u.r[i : i + 1])
+            for i, number in enumerate(numbers)
+        ]
+        _, after = self._program(loop.step_program, [*rest, *numbers, *given], [*x, *parts, *p])
+        _need(self.used == len(self.blocks), "there are more sectors than nonlinear operations")
+        P = Near(self.core.T.T.copy()) @ Near(self.core.T)
+        E, F = Near(np.eye(n, self.width)), _stack(after).rows
+        matrix = (E.T @ (P @ E)) + -(F.T @ (P @ F)) + (self.total + self.total.T)
+        kept = np.ix_(self.kept, self.kept)
+        proved = Near(matrix.mid[kept], matrix.rad[kept]).definite()
+        _need(proved, "the Lyapunov function is not proved to decrease by the sectors")
+        return int(self.kept.sum()) - n
+
+    def _unit(self, place: int) -> Array:
+        row = np.zeros(self.width)
+        row[place] = 1.0
+        return row
+
+    def _one(self, rest: Number, row: Array, G: Array, r: float, kind: int) -> Deviation:
+        return Deviation(_ends(rest), Near(row[None]), G[None], np.array([r]), kind)
+
+    def _program(
+        self, program: Program, rest: Sequence[Number], given: Sequence[Deviation]
+    ) -> tuple[list[Number], list[Deviation]]:
+        """Values at rest and deviations of the outputs."""
+        numbers, parts = list(rest), list(given)
+        for value in program.constants:
+            numbers.append(Number(Form.constant(value, 1)))
+            parts.append(self._one(numbers[-1], np.zeros(self.width), np.zeros(self.loop.n), 0.0, CONSTANT))
+        for name, places in program.code:
+            operands = [numbers[place] for place in places]
+            limit = program.constants[places[1] - program.inputs] if name in LIMITS else 0.0
+            if name in UNARY:
+                numbers.append(UNARY[name](operands[0]))
+            elif name in BINARY:
+                numbers.append(BINARY[name](*operands))
+            else:
+                numbers.append(LIMITS[name](operands[0], limit))
+            parts.append(self._instruction(name, [parts[place] for place in places], limit, _ends(numbers[-1])))
+        return [numbers[place] for place in program.outputs], [parts[place] for place in program.outputs]
+
+    def _instruction(self, name: str, given: Sequence[Deviation], limit: float, rest: tuple[Array, Array]) -> Deviation:
+        kind = max(part.kind for part in given)
+        if kind < STATE:
+            return Deviation(rest, Near(np.zeros((1, self.width))), np.zeros((1, self.loop.n)), np.zeros(1), kind)
+        if name in _SIGNS:
+            return _stack(given).moved(Near(np.array([_SIGNS[name]])), rest)
+        if name == "mul":
+            a, b = sorted(given, key=lambda part: part.kind)
+            return self._product(a, b, rest)
+        if name == "div":
+            return self._quotient(given[0], given[1], rest)
+        v = given[0]
+        return self._signal(v, lambda line: _secants(_SLOPES[name](limit), v.lo, v.hi, v.reach(), line), rest)
+
+    def _product(self, a: Deviation, b: Deviation, rest: tuple[Array, Array]) -> Deviation:
+        """a b - a* b* = b* da + a db; a is known if it does not depend on the state."""
+        if a.kind == CONSTANT:
+            return b.moved(_interval(a.lo, a.hi), rest)
+        w = self._gain(*a.range(), b, rest)
+        if a.kind == PARAMETER:
+            return w
+        return _stack([a.moved(_interval(b.lo, b.hi), rest), w]).moved(Near(np.ones((1, 2))), rest)
+
+    def _quotient(self, a: Deviation, b: Deviation, rest: tuple[Array, Array]) -> Deviation:
+        """a / b - a* / b* = (da - (a* / b*) db) / b."""
+        lo, hi = b.range()
+        _need(lo[0] > 0 or hi[0] < 0, "a divisor may be zero on the ellipsoid")
+        low, high = (1.0 / hi) * (1 - 4 * U * np.sign(hi)), (1.0 / lo) * (1 + 4 * U * np.sign(lo))
+        if b.kind == CONSTANT:
+            return a.moved(_interval(low, high), rest)
+        q = _interval(*rest)
+        v = _stack([a, b]).moved(Near(np.hstack([np.ones((1, 1)), -q.mid]), np.hstack([np.zeros((1, 1)), q.rad])), rest)
+        return self._gain(low, high, v, rest)
+
+    def _gain(self, low: Array, high: Array, v: Deviation, rest: tuple[Array, Array]) -> Deviation:
+        """w = g dv, g between two numbers."""
+
+        def bounds(line: Array) -> tuple[Array, Array, Array]:
+            return low, high, _up(np.maximum(np.abs(high - line), np.abs(line - low)) * v.reach())
+
+        return self._signal(v, bounds, rest)
+
+    def _network(self, y: Deviation, ranges: Sequence[tuple[Array, Array]]) -> Deviation:
+        left, v = iter(ranges), y
+        for layer in self.loop.network.layers:
+            if layer.kind == "affine":
+                v = v.moved(Near(layer.W), (v.lo, v.hi))
+                continue
+            lo, hi = (end[0] for end in next(left))
+            v = Deviation((lo, hi), v.rows, v.G, v.r)
+            reach = v.reach()
+
+            def bounds(line: Array, layer: Layer = layer, v: Deviation = v, reach: Array = reach) -> Any:
+                return _secants(layer.slopes, v.lo, v.hi, reach, line)
+
+            v = self._signal(v, bounds, (lo, hi))
+        return v
+
+    def _signal(
+        self, v: Deviation, bounds: Callable[[Array], tuple[Array, Array, Array]], rest: tuple[Array, Array]
+    ) -> Deviation:
+        """The next group of signals, driven by v: its stated sectors hold, and its lines are as good as they are."""
+        _need(self.used < len(self.blocks), "there are fewer sectors than nonlinear operations")
+        block = self.blocks[self.used]
+        _need(len(block) == len(v.r), "a group of sectors has the wrong size")
+        alpha, beta, line, t = block.T
+        _need(np.all(alpha <= beta) and np.all(t >= 0), "a sector is empty, or a multiplier negative")
+        low, high, error = bounds(line)
+        _need(np.all(np.isfinite(error)), "an operation is not bounded on the ellipsoid")
+        holds = np.all(alpha <= low) and np.all(high <= beta)
+        _need(holds, f"the sectors of group {self.used} do not hold on the ellipsoid")
+        places = self.place + np.arange(len(block))
+        self.used, self.place = self.used + 1, self.place + len(block)
+        straight = alpha == beta
+        own = np.zeros((len(block), self.width))
+        own[np.arange(len(block)), places] = 1.0
+        A, B = (Near(own) + -v.rows.scaled(slope) for slope in (alpha, beta))
+        self.total = self.total + A.T @ B.scaled(np.where(straight, 0.0, t))
+        self.kept[places] = ~straight
+        w = v.rows.scaled(alpha)
+        rows = Near(np.where(straight[:, None], w.mid, own), np.where(straight[:, None], w.rad, 0.0))
+        G = line[:, None] * v.G
+        r = _up(np.abs(line) * v.r + 2 * U * np.sqrt(np.sum(G**2, axis=1)) + error)
+        return Deviation(rest, rows, G, r)
+
+
+_SIGNS = {"add": (1.0, 1.0), "sub": (1.0, -1.0), "neg": (-1.0,)}
+
+
+def _ends(number: Number) -> tuple[Array, Array]:
+    return number.value.range()
+
+
+def _interval(lo: Array, hi: Array) -> Near:
+    mid = 0.5 * lo + 0.5 * hi
+    return Near(mid[None], _up(np.maximum(hi - mid, mid - lo) + 2 * U * np.abs(mid))[None])
+
+
+def _stack(parts: Sequence[Deviation]) -> Deviation:
+    lo, hi, G, r = (np.concatenate([getattr(part, name) for part in parts]) for name in ("lo", "hi", "G", "r"))
+    rows = Near(np.vstack([part.rows.mid for part in parts]), np.vstack([part.rows.rad for part in parts]))
+    return Deviation((lo, hi), rows, G, r, max(part.kind for part in parts))
+
+
+def _secants(slopes: Callable[[Array, Array], Any], lo: Array, hi: Array, reach: Array, line: Array) -> Any:
+    """Bounds of (phi(v + d) - phi(v)) / d for v in [lo, hi] and |d| <= reach, and of |phi(v + d) - phi(v) - line d|.
+
+    phi(v + d) - phi(v) is the integral of the slopes between. On pieces of equal length with bounds of the slopes, the
+    mean up to a point within a piece lies between those up to its ends; so does the integral of phi' - line.
+    """
+    length = _up(reach / PIECES)
+    edges = np.arange(PIECES + 1)[:, None] * length
+    slack = 8 * U * (np.maximum(np.abs(lo), np.abs(hi)) + edges[-1])
+    starts = np.stack([lo + edges[:-1], lo - edges[1:]]) - slack
+    stops = np.stack([hi + edges[1:], hi - edges[:-1]]) + slack
+    least, most = (np.broadcast_to(part, starts.shape) for part in slopes(starts, stops))
+    count = np.arange(1, PIECES + 1)[:, None]
+    size = 2.0**-40 * np.maximum(np.abs(least), np.abs(most)).max(axis=(0, 1))
+    low = (np.cumsum(least, axis=1) / count).min(axis=(0, 1)) - size
+    high = (np.cumsum(most, axis=1) / count).max(axis=(0, 1)) + size
+    floor, top = least.min(axis=(0, 1)), most.max(axis=(0, 1))
+    above = np.cumsum(most - line, axis=1).max(axis=(0, 1)).clip(0.0)
+    below = np.cumsum(least - line, axis=1).min(axis=(0, 1)).clip(None, 0.0)
+    error = _up((np.maximum(above, -below) + PIECES * (size + 2.0**-40 * np.abs(line))) * length)
+    exact = (floor == top) & (floor == line)
+    return np.maximum(low, floor), np.minimum(high, top), np.where(exact, 0.0, error)
+
+
+def _cosine(v: Array, half: Array) -> tuple[Array, Array]:
+    """Bounds of cos within `half` of v."""
+    value, away = np.cos(v), np.abs(np.sin(v)) * half + 0.5 * half * half
+    slack = LIBM * (1.0 + half)
+    return np.maximum(value - away - slack, -1.0), np.minimum(value + away + slack, 1.0)
+
+
+def _turned(lo: Array, hi: Array, shift: float) -> tuple[Array, Array]:
+    """Bounds of cos(v + shift) on [lo, hi]."""
+    middle = 0.5 * (lo + hi)
+    half = np.maximum(hi - middle, middle - lo) + 16 * U * (1.0 + np.maximum(np.abs(lo), np.abs(hi)))
+    return _cosine(middle + shift, half)
+
+
+def _padded_slopes(least: Array, most: Array) -> tuple[Array, Array]:
+    return least - LIBM * np.abs(least) - TINY, most + LIBM * np.abs(most) + TINY
+
+
+def _near_far(lo: Array, hi: Array) -> tuple[Array, Array]:
+    """The least and the greatest absolute values."""
+    near = np.where((lo < 0) & (hi > 0), 0.0, np.minimum(np.abs(lo), np.abs(hi)))
+    return near, np.maximum(np.abs(lo), np.abs(hi))
+
+
+def _arctan_slopes(lo: Array, hi: Array) -> tuple[Array, Array]:
+    near, far = _near_far(lo, hi)
+    return _padded_slopes(1.0 / (1.0 + far * far), 1.0 / (1.0 + near * near))
+
+
+def _tanh_slopes(lo: Array, hi: Array) -> tuple[Array, Array]:
+    near, far = _near_far(lo, hi)
+    return 1.0 - np.tanh(far) ** 2 - 4 * LIBM, np.minimum(1.0 - np.tanh(near) ** 2 + 4 * LIBM, 1.0)
+
+
+Slopes = Callable[[Array, Array], tuple[Array, Array]]
+_SLOPES: dict[
+    str, Callable[[float], Slopes]
+] = {  # bounds of the derivative on an interval; the limit of a clip is given
+    "sin": lambda limit: lambda lo, hi: _turned(lo, hi, 0.0),
+    "cos": lambda limit: lambda lo, hi: _turned(lo, hi, 0.5 * math.pi),
+    "square": lambda limit: lambda lo, hi: (2.0 * lo, 2.0 * hi),
+    "sqrt": lambda limit: lambda lo, hi: _padded_slopes(0.5 / np.sqrt(hi), 0.5 / np.sqrt(lo)),
+    "exp": lambda limit: lambda lo, hi: _padded_slopes(np.exp(lo), np.exp(hi)),
+    "tanh": lambda limit: _tanh_slopes,
+    "arctan": lambda limit: _arctan_slopes,
+    "abs": lambda limit: lambda lo, hi: (np.where(lo > 0, 1.0, -1.0), np.where(hi < 0, -1.0, 1.0)),
+    "at_least": lambda limit: lambda lo, hi: (np.where(lo > limit, 1.0, 0.0), np.where(hi < limit, 0.0, 1.0)),
+    "at_most": lambda limit: lambda lo, hi: (np.where(hi < limit, 1.0, 0.0), np.where(lo > limit, 0.0, 1.0)),
+}
+
+
 # --------------------------------------------------------------------------------------------------------------- cells
 
 
@@ -1526,7 +1861,7 @@ class Proof:
     """What was proved for one part of the box of parameters: the grid of the domain with its marks, and figures."""
 
     def __init__(self, loop: Loop, fields: dict[str, Any], names: set[str], which: Any) -> None:
-        _need(_PART <= set(fields) - names <= _PART | {"final"}, "missing or unknown fields")
+        _need(_PART <= set(fields) - names <= _PART | {"final", "sectors"}, "missing or unknown fields")
         n = loop.n
         box = _fields(fields["equilibrium"], {"lower", "upper"}, "the equilibrium")
         self.lower, self.upper = _vector(box["lower"], n), _vector(box["upper"], n)
@@ -1538,7 +1873,18 @@ class Proof:
         prove_equilibrium(loop, self.lower, self.upper)
         core = Ellipsoid(fields["core"], n, set())
         stages = _list(fields.get("final", []), "the final balls")
-        self.core_cells, ball = prove_core(loop, core, self.lower, self.upper, stages)
+        self.channels, ball = 0, None
+        by_cells = "sectors" not in fields or fields["ellipsoids"] or grids
+        _need(n <= len(FIRST_LEVEL) or not by_cells, "too many states for cells")
+        if "sectors" in fields:
+            _need(not (loop.disturbed or stages), "sectors are about exact actions")
+            radius = _up(core.radius + _norm_up(core.coordinates(_box_between(self.lower[None], self.upper[None]))))
+            self.core_cells, self.channels = (
+                0,
+                Sectors(loop, fields["sectors"], core, radius).prove(self.lower, self.upper),
+            )
+        else:
+            self.core_cells, ball = prove_core(loop, core, self.lower, self.upper, stages)
         self.ends = None if ball is None else _half_widths(core, ball)
         ellipsoids, self.ellipsoid_cells, one_step = [core], 0, True
         for shape in _list(fields["ellipsoids"], "the ellipsoids"):
@@ -1568,7 +1914,7 @@ def derive(certificate: dict[str, Any]) -> str:
     """Prove everything and state the claim."""
     names = set(certificate)
     alone = "parts" not in names
-    allowed = _PART | {"final"} | _OPTIONAL_ALONE if alone else {"parts"}
+    allowed = _PART | {"final", "sectors"} | _OPTIONAL_ALONE if alone else {"parts"}
     _need(_REQUIRED <= names <= _REQUIRED | _OPTIONAL | allowed, "missing or unknown fields")
     error = _number(certificate["action_error"]) if "action_error" in certificate else 0.0
     _need(error >= 0, "the error of the action is negative")
@@ -1576,7 +1922,7 @@ def derive(certificate: dict[str, Any]) -> str:
     _need(arithmetic in ("real", "float32"), "a strange arithmetic")
     step = certificate["model"].get("step") if isinstance(certificate["model"], dict) else None
     n = len(_list(step.get("outputs") if isinstance(step, dict) else None, "step"))
-    _need(1 <= n <= 6, "a strange number of states")
+    _need(1 <= n <= MAX_STATES, "a strange number of states")
     loop = Loop(certificate["network"], certificate["model"], n, error, arithmetic == "float32")
     digest = loop.network.sha256()
     _need(certificate.get("network_sha256") in (None, digest), "the digest of the network differs")
@@ -1757,6 +2103,9 @@ def _words(loop: Loop, proofs: Sequence[Proof], domain: Any, digests: Any, more:
     if len(proofs) > 1:
         start, only = f"the cells certified in all of {len(proofs)} parts", "an equilibrium in the box"
     counts = [sum(getattr(proof, name) for proof in proofs) for name in _FIGURES]
+    core = f"the core with {counts.pop(0)} cells"
+    if channels := sum(proof.channels for proof in proofs):
+        core = f"the core by sectors ({channels} nonlinear operations as sector-bounded channels)"
     return "\n".join(
         [
             what,
@@ -1766,9 +2115,7 @@ def _words(loop: Loop, proofs: Sequence[Proof], domain: Any, digests: Any, more:
             "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
             f"the exact nonlinear model, {arithmetic}, the deterministic action, {disturbed}.",
             *more,
-            "Proved: the core with {} cells; {} ellipsoids with {} cells; {} cells in {} ranks with {} images.".format(
-                *counts
-            ),
+            f"Proved: {core}; " + "{} ellipsoids with {} cells; {} cells in {} ranks with {} images.".format(*counts),
             f"Digest of the network: {digests[0]}.",
             "Trusted, not checked: that the equations are those of the environment, and that the policy's file"
             f"{'' if digests[1] is None else ' ' + digests[1]} means this network.",

@@ -8,13 +8,17 @@ sectors of
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.feasible import balanced_multipliers
-from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, Values, selector
+from lipctrl.lmi.lmi import LMI, Array, Congruence, MatrixInequality, Values, selector
+from lipctrl.lmi.multipliers import Signals
 from lipctrl.lmi.solvers import barrier
 from lipctrl.lmi.solvers.feasibility import feasible_point
 from lipctrl.lmi.solvers.solution import attempt
@@ -24,6 +28,19 @@ from lipctrl.theorems.hinf import lyapunov_matrix
 from lipctrl.theorems.lyapunov import Statement, ellipsoid_volume, state
 
 Found = tuple[Statement, dict[str, Array]]
+
+
+class OnRegion(Protocol):
+    """A statement of the theorem on {x* + G zeta : |zeta| <= 1}: an LMI in P and T1, T2, ..."""
+
+    @property
+    def signals(self) -> Signals: ...
+    @property
+    def lmi(self) -> LMI: ...
+
+
+S = TypeVar("S", bound=OnRegion)
+Stated = Callable[[Array], S | None]
 
 
 def find_global(loop: Loop) -> Found | None:
@@ -45,19 +62,24 @@ def find_local(loop: Loop, *, time_limit: float = 20.0, decay: float = 0.0) -> F
 
     With `decay` V falls by that rate on it.
     """
+    return find_largest(partial(state, loop, decay=decay), candidate_shapes(loop), time_limit)
+
+
+def find_largest(stated: Stated[S], shapes: Sequence[Array], time_limit: float) -> tuple[S, dict[str, Array]] | None:
+    """The same for any statement: `stated` makes it from generators G, or None where it cannot hold."""
     deadline = time.perf_counter() + time_limit
-    starts: list[Found] = []
-    for shape in candidate_shapes(loop):
+    starts: list[tuple[S, dict[str, Array]]] = []
+    for shape in shapes:
         # however slow the machine, the first feasible region is looked for to the end
         limit = deadline if starts else np.inf
-        found = _largest(loop, shape, limit, factor=4.0, precision=1.5, decay=decay)
+        found = _largest(stated, shape, limit, factor=4.0, precision=1.5)
         starts += [] if found is None else [found]
         if time.perf_counter() > deadline:
             break
     starts.sort(key=_volume, reverse=True)
     best = starts[0] if starts else None
     for start in starts:
-        best = max(best, _refine(loop, start, deadline, decay), key=_volume)
+        best = max(best, _refine(stated, start, deadline), key=_volume)
     return best
 
 
@@ -71,10 +93,10 @@ def shrunk(loop: Loop, found: Found, share: float, decay: float) -> Found | None
     return None if again is None else _optimise(again, generators)
 
 
-def _refine(loop: Loop, best: Found, deadline: float, decay: float) -> Found:
+def _refine(stated: Stated[S], best: tuple[S, dict[str, Array]], deadline: float) -> tuple[S, dict[str, Array]]:
     """The optimal P becomes the next shape, until the volume grows by less than 2 %."""
     while time.perf_counter() < deadline:
-        found = _largest(loop, best[1]["P"], deadline, factor=1.3, precision=1.06, shrink=(0.8,), decay=decay)
+        found = _largest(stated, best[1]["P"], deadline, factor=1.3, precision=1.06, shrink=(0.8,))
         if found is None or _volume(found) < 1.02 * _volume(best):
             break
         best = found
@@ -82,9 +104,12 @@ def _refine(loop: Loop, best: Found, deadline: float, decay: float) -> Found:
 
 
 def candidate_shapes(loop: Loop) -> list[Array]:
-    """Lyapunov matrices of the linearised loop for several Q, scaled so that max |K C e| = 1 on {e'Pe <= 1}."""
-    A, dt = loop.A_closed, loop.plant.dt
-    gain = loop.K @ loop.plant.C
+    """Lyapunov matrices of the linearised loop."""
+    return lyapunov_shapes(loop.A_closed, loop.K @ loop.plant.C, loop.plant.dt)
+
+
+def lyapunov_shapes(A: Array, gain: Array, dt: float) -> list[Array]:
+    """Lyapunov matrices for several Q, scaled so that max |gain e| = 1 on {e'Pe <= 1}."""
     size = max(float(np.linalg.norm(gain)), 1e-12)
     n = len(A)
     shapes = []
@@ -97,27 +122,26 @@ def candidate_shapes(loop: Loop) -> list[Array]:
 
 
 def _largest(
-    loop: Loop,
+    stated: Stated[S],
     shape: Array,
     deadline: float,
     *,
     factor: float,
     precision: float,
     shrink: tuple[float, ...] = (),
-    decay: float = 0.0,
-) -> Found | None:
+) -> tuple[S, dict[str, Array]] | None:
     """Largest feasible r, from 1 by `factor`, then by bisection of log r up to `precision`; P optimised there.
 
     At the largest r hardly any freedom is left for P: the regions `shrink` * r may hold a larger ellipsoid.
     """
     chol = np.linalg.cholesky(np.linalg.inv(shape))
-    good: tuple[float, Found] | None = None
+    good: tuple[float, tuple[S, dict[str, Array]]] | None = None
     bad: float | None = None
     r = 1.0
     for _ in range(14):
         if time.perf_counter() > deadline:
             break
-        found = _solve(state(loop, r * chol, decay), shape / r**2, None if good is None else good[1][1])
+        found = _solve(stated(r * chol), shape / r**2, None if good is None else good[1][1])
         if found is not None:
             good = (r, found)
         else:
@@ -132,14 +156,16 @@ def _largest(
     for share in shrink:
         if time.perf_counter() > deadline:
             break
-        inner = _solve(state(loop, share * largest * chol, decay), shape / (share * largest) ** 2, values)
+        inner = _solve(stated(share * largest * chol), shape / (share * largest) ** 2, values)
         if inner is not None:
             best = max(best, _optimise(inner, chol * share * largest), key=_volume)
     return best
 
 
-def _solve(statement: Statement, shape: Array, nearby: Values | None = None) -> Found | None:
+def _solve(statement: S | None, shape: Array, nearby: Values | None = None) -> tuple[S, dict[str, Array]] | None:
     """Feasible and proved values of the statement, from those of a nearby region if they fit."""
+    if statement is None:
+        return None
     variables = statement.lmi.variables
     if nearby is not None and all(np.shape(nearby.get(v.name, ()))[:1] == (v.size,) for v in variables):
         guess = {name: np.asarray(value, dtype=np.float64) for name, value in nearby.items()}
@@ -155,7 +181,7 @@ def _solve(statement: Statement, shape: Array, nearby: Values | None = None) -> 
     return statement, values
 
 
-def _optimise(found: Found, generators: Array) -> Found:
+def _optimise(found: tuple[S, dict[str, Array]], generators: Array) -> tuple[S, dict[str, Array]]:
     """A larger ellipsoid in the same sectors: minimise trace(G'PG), then once more weighted by the result (log det)."""
     statement, values = found
     for turn in range(2):
@@ -167,5 +193,5 @@ def _optimise(found: Found, generators: Array) -> Found:
     return statement, values
 
 
-def _volume(found: tuple[Statement, Values] | None) -> float:
+def _volume(found: tuple[OnRegion, Values] | None) -> float:
     return 0.0 if found is None else ellipsoid_volume(found[1]["P"])

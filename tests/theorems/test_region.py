@@ -20,6 +20,7 @@ from lipctrl.plants.resting import newton, simulate
 from lipctrl.results import Trust, Verdict
 from lipctrl.theorems.region import RegionOfAttraction, find_region
 from lipctrl.theorems.region_row import applies, region_rows
+from lipctrl.theorems.sector_region import find_sector_region
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 
@@ -141,6 +142,10 @@ def test_saturated_pendulum_of_yin(benchmarks: Path) -> None:
     assert region is not None
     assert max(e.volume for e in region.ellipsoids) >= 12.1
     assert 33.0 <= region.volume <= 37.3
+    sectors = find_sector_region(SaturatedPendulum(), network, np.zeros(2), time_limit=3.0)
+    assert sectors is not None and sectors.volume > 0.2
+    z = np.stack([np.cos(np.linspace(0, 7, 400)), np.sin(np.linspace(0, 7, 400))]) * sectors.ellipsoid.radius
+    assert region.contains(sectors.ellipsoid.center + np.linalg.solve(sectors.ellipsoid.T, z).T).all()
     saddle = newton(SaturatedPendulum(), network, np.array([0.96, 0.0]))
     assert saddle is not None and abs(saddle[0]) > 0.5 and not region.contains(saddle)
 

@@ -1,0 +1,313 @@
+"""Ellipsoids of the nonlinear loop by sectors: laws of secants, known basins, more than six states, wrong twins."""
+
+from __future__ import annotations
+
+import copy
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lipctrl import certify, load_policy
+from lipctrl.intervals import functions
+from lipctrl.intervals.dual import Dual
+from lipctrl.intervals.interval import Interval
+from lipctrl.intervals.mean_value import sector_and_line
+from lipctrl.lmi.deviations import loop_signals
+from lipctrl.networks.activation import activation
+from lipctrl.networks.network import Affine, Elementwise, Network
+from lipctrl.plants.goal import Goal
+from lipctrl.plants.model import Model
+from lipctrl.plants.models.cartpole import CartPole
+from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.plants.models.planar_quadrotor import PlanarQuadrotor
+from lipctrl.plants.program import OPERATIONS, Program, record_model
+from lipctrl.plants.resting import find_resting
+from lipctrl.proofs import check_cells
+from lipctrl.proofs.certificate import hex_array, write_certificate
+from lipctrl.results import Verdict
+from lipctrl.theorems.region import find_region
+from lipctrl.theorems.sector_region import SectorRegion, find_sector_region
+from lipctrl.theorems.sector_row import sector_row
+
+POLICIES = Path(__file__).resolve().parents[2] / "policies"
+
+
+class Line(Model):
+    """x+ = 1.1 x + u."""
+
+    n_states, n_actions, n_observations, dt = 1, 1, 1, 1.0
+    periods = np.zeros(1)
+    state_low, state_high = np.array([-20.0]), np.array([20.0])
+    action_low, action_high = np.array([-np.inf]), np.array([np.inf])
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return (1.1 * x[0] + u[0],)
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(x)
+
+
+class Cubic(Line):
+    """x+ = 1.1 x + u + c x^3."""
+
+    parameters = ("cubic",)
+
+    def __init__(self, cubic: Any = 1.0) -> None:
+        self.cubic = self._read("cubic", cubic)
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return (1.1 * x[0] + u[0] + self.cubic * (x[0] * functions.square(x[0])),)
+
+
+EXAMPLE = runpy.run_path(str(POLICIES.parent / "examples" / "coupled_pendulums.py"))
+Chain, chain_policy = EXAMPLE["CoupledPendulums"], EXAMPLE["policy"]
+
+
+def rest(model: Model, network: Network) -> np.ndarray:
+    return next(e.x for e in find_resting(model, network).equilibria if e.attracts and e.in_goal is not False)
+
+
+def boundary(region: SectorRegion, count: int, share: float = 1.0) -> np.ndarray:
+    e = region.ellipsoid
+    z = np.random.default_rng(5).standard_normal((count, len(e.center)))
+    z *= share * e.radius / np.linalg.norm(z, axis=1, keepdims=True)
+    return e.center + np.linalg.solve(e.T, z.T).T
+
+
+def contents(region: SectorRegion, model: Model, network: Network) -> dict[str, Any]:
+    return copy.deepcopy(sector_row(model, network, region.ellipsoid.center, 5.0)[0].certificate or {})
+
+
+def verdict(content: dict[str, Any], tmp_path: Path) -> tuple[int, str]:
+    return check_cells.check(write_certificate(content, tmp_path / "sectors.json"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["sin", "cos", "square", "exp", "tanh", "arctan", "absolute"]),
+    st.floats(-3.0, 3.0),
+    st.floats(1e-6, 4.0),
+)
+def test_secants_of_functions_lie_in_the_sector_and_near_the_line(name: str, center: float, reach: float) -> None:
+    function = getattr(functions, name)
+
+    def slopes(x: Interval) -> Interval:
+        return Interval.exact(function(Dual(x, Interval(np.ones((1, *x.shape))))).grad)[0]
+
+    sector, line, error = sector_and_line(slopes, Interval(np.array([center])), np.array([reach]))
+    d = reach * np.concatenate([np.linspace(-1.0, 1.0, 401), [1e-9, -1e-9]])
+    d = d[d != 0.0]
+    rise = np.asarray(function(np.longdouble(center) + d) - function(np.longdouble(center)))
+    slack = 1e-18 * (1.0 + np.exp(8.0)) / np.abs(d)
+    assert np.all(rise / d >= sector.lo - slack) and np.all(rise / d <= sector.hi + slack)
+    assert np.all(np.abs(rise - line * d) <= error + 1e-15)
+    width = (rise / d).max() - (rise / d).min()
+    slope = slopes(Interval(np.array([center - reach]), np.array([center + reach]))).mag[0]
+    assert sector.hi[0] - sector.lo[0] <= 1.05 * width + 0.03 * slope
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["tanh", "relu", "elu", "gelu", "silu", "softplus", "sigmoid", "hardtanh"]),
+    st.floats(-3.0, 3.0),
+    st.floats(1e-3, 5.0),
+)
+def test_the_checker_finds_no_wider_sectors(kind: str, center: float, reach: float) -> None:
+    """What is stated, it proves, from the same range and from every smaller one."""
+    phi = activation(kind, 1)
+    point = Interval(np.array([center - 1e-12]), np.array([center + 1e-12]))
+    sector, line, error = sector_and_line(phi.slope_range, point, np.array([reach]))
+    names = {name: hex_array(value) for name, value in phi.parameters.items()}
+    layer = check_cells.Layer({"type": kind, "n": 1, **names})
+    for share in (1.0, 0.9, 0.3, 0.01):
+        low, high, wrong = check_cells._secants(layer.slopes, point.lo, point.hi, np.array([share * reach]), line)
+        assert sector.lo[0] <= low[0] and high[0] <= sector.hi[0]
+        assert wrong[0] <= error[0] * (1.0 + 1e-6) + 1e-6 * reach
+
+
+def signals_of(program: Program, here: list[float], star: list[float]) -> tuple[list[float], list[float], list[float]]:
+    """The outputs of a program at two points, and its channels' values w in order: an interpreter of its own."""
+    moves = [True] * program.inputs + [False] * len(program.constants)
+    here, star, w = [*here, *program.constants], [*star, *program.constants], []
+    for name, places in program.code:
+        a, b = ([values[p] for p in places] for values in (here, star))
+        moving = [moves[p] for p in places]
+        here.append(float(OPERATIONS[name](*a)))
+        star.append(float(OPERATIONS[name](*b)))
+        moves.append(any(moving))
+        if name == "mul" and all(moving):
+            w.append(a[0] * (a[1] - b[1]))
+        elif name == "div" and moving[1]:
+            w.append((a[0] - b[0] - star[-1] * (a[1] - b[1])) / a[1])
+        elif name not in ("add", "sub", "neg", "mul", "div") and any(moving):
+            w.append(here[-1] - star[-1])
+    return [here[p] for p in program.outputs], [star[p] for p in program.outputs], w
+
+
+@pytest.mark.parametrize("model", [CartPole(), Pendulum(), PlanarQuadrotor()], ids=lambda model: type(model).__name__)
+def test_channels_hold_along_true_steps_and_the_rows_give_them(model: Model) -> None:
+    """For e in the ellipsoid: (w - alpha dv)(w - beta dv) <= 0, and the rows give x+ - x*+; x* need not be at rest."""
+    rng = np.random.default_rng(1)
+    n, m, p = model.n_states, model.n_actions, model.n_observations
+    network = Network([Affine(rng.standard_normal((5, p)), rng.standard_normal(5)), Elementwise("tanh", 5)])
+    network = Network([*network.layers, Affine(rng.standard_normal((m, 5)))])
+    generators = 0.2 * np.linalg.qr(rng.standard_normal((n, n)))[0]
+    star = 0.3 * rng.standard_normal(n)
+    step, observe = record_model(model)
+    channels, after = loop_signals((step, observe), network, Interval(star), Interval(np.zeros(0)), generators)
+    signals = channels.signals(after)
+    for _ in range(100):
+        z = rng.standard_normal(n)
+        e = generators @ (z * rng.random() ** 0.1 / np.linalg.norm(z))
+        y, y_star, w_observe = signals_of(observe, list(star + e), list(star))
+        inner = [np.tanh(network.layers[0].W @ v + network.layers[0].b) for v in (y, y_star)]
+        u, u_star = network(np.array(y)), network(np.array(y_star))
+        x, x_star, w_step = signals_of(step, [*(star + e), *u], [*star, *u_star])
+        w = [*w_observe, *(inner[0] - inner[1]), *w_step]
+        straight = np.concatenate([sector.lo == sector.hi for sector, _ in channels.blocks])
+        assert len(w) == len(straight)
+        xi = np.concatenate([e, np.array(w)[~straight]])
+        for A, B in zip(signals.A, signals.B, strict=True):
+            assert np.all((A.dense(signals.sizes) @ xi) * (B.dense(signals.sizes) @ xi) <= 1e-14)
+        assert np.allclose(after.dense(signals.sizes) @ xi, np.array(x) - np.array(x_star), atol=1e-12)
+
+
+def test_a_saturated_line_is_certified_almost_to_its_saddle() -> None:
+    """x+ = 1.1 x + clip(-.5 x, +-1) converges exactly from |x| < 10."""
+    model, network = Line(), Network([Affine([[-0.5]]), Elementwise("hardtanh", 1, low=-1.0, high=1.0)])
+    region = find_sector_region(model, network, [0.0], time_limit=6.0)
+    assert region is not None and 7.5 < region.ellipsoid.half_widths[0] < 10.0
+
+
+def test_a_product_is_a_channel_and_an_uncertain_parameter_too() -> None:
+    """.2 x + c x^3 converges exactly from |x| < sqrt(.8 / c)."""
+    network = Network([Affine([[-0.9]])])
+    region = find_sector_region(Cubic(1.0), network, [0.0], time_limit=2.0)
+    assert region is not None and 0.7 < region.ellipsoid.half_widths[0] < np.sqrt(0.8)
+    wide = find_sector_region(Cubic((0.5, 2.0)), network, [0.0], time_limit=2.0)
+    assert wide is not None and 0.45 < wide.ellipsoid.half_widths[0] < np.sqrt(0.4)
+
+
+def test_none_where_the_equilibrium_does_not_attract() -> None:
+    assert find_sector_region(Line(), Network([Affine([[0.0]])]), [0.0], time_limit=2.0) is None
+
+
+def test_eight_states_are_certified_and_converge(tmp_path: Path) -> None:
+    model = Chain()
+    network = chain_policy(model)
+    report = certify(network, model, time_limit=3.0)
+    assert report.verdict is Verdict.CERTIFIED and report.headline == "region of attraction (sectors)"
+    assert "by sectors" in report.claim and report.model == "nonlinear"
+    content = report.certificates[report.headline]
+    code, words = verdict(content, tmp_path)
+    assert code == 0 and "by sectors" in words, words
+    region = find_sector_region(model, network, np.zeros(8), time_limit=2.0)
+    assert region is not None
+    x, e = boundary(region, 300), region.ellipsoid
+    for _ in range(400):
+        x = region.loop.simulate(x)
+        assert np.all(np.linalg.norm((x - e.center) @ e.T.T, axis=1) <= 1.0)
+    assert np.all(np.abs(x) < 1e-4)
+
+
+def test_the_ellipsoid_of_a_real_agent_converges_and_is_checked(tmp_path: Path) -> None:
+    model, network = Pendulum(), load_policy(POLICIES / "pendulum-ppo").network
+    row, region = sector_row(model, network, rest(model, network), 2.0)
+    assert row.verdict is Verdict.CERTIFIED and region is not None and region.volume > 0.01
+    x = region.loop.simulate(boundary(region, 500), 600)
+    assert np.all(np.abs(x - region.ellipsoid.center) < 1e-5)
+    cells = find_region(model, network, region.ellipsoid.center, time_limit=20.0, enough=0.9)
+    assert cells is not None and cells.contains(boundary(region, 500)).all()
+    assert row.certificate is not None
+    code, words = verdict(row.certificate, tmp_path)
+    assert code == 0, words
+
+
+@pytest.fixture(scope="module")
+def coupled() -> dict[str, Any]:
+    model = Chain(2)
+    row, _ = sector_row(model, chain_policy(model), np.zeros(4), 1.0)
+    assert row.certificate is not None
+    return row.certificate
+
+
+def numbers(content: dict[str, Any], group: int) -> np.ndarray:
+    return np.array([[float.fromhex(value) for value in row] for row in content["sectors"][group]])
+
+
+def widest(content: dict[str, Any]) -> int:
+    """The group with the widest sector."""
+    widths = [
+        float(np.max(numbers(content, k)[:, 1] - numbers(content, k)[:, 0])) for k in range(len(content["sectors"]))
+    ]
+    return int(np.argmax(widths))
+
+
+def test_a_sector_that_is_too_narrow_is_refused(coupled: dict[str, Any], tmp_path: Path) -> None:
+    assert verdict(coupled, tmp_path)[0] == 0
+    refused = 0
+    for group in range(len(coupled["sectors"])):
+        for end in (0, 1):
+            wrong = copy.deepcopy(coupled)
+            block = numbers(wrong, group)
+            if np.all(block[:, 0] == block[:, 1]):
+                continue
+            block[0, end] = block[0, 1 - end] + (2 * end - 1) * 1e-3 * (block[0, 1] - block[0, 0])
+            wrong["sectors"][group] = hex_array(block)
+            code, words = verdict(wrong, tmp_path)
+            assert code == 1 and f"group {group} do not hold" in words
+            refused += 1
+    assert refused >= 10
+
+
+def test_other_wrong_certificates_are_refused(coupled: dict[str, Any], tmp_path: Path) -> None:
+    group = widest(coupled)
+
+    def change(**fields: Any) -> tuple[int, str]:
+        wrong = copy.deepcopy(coupled)
+        wrong.update(fields)
+        return verdict(wrong, tmp_path)
+
+    block = numbers(coupled, group)
+    negative, without, larger = block.copy(), block.copy(), copy.deepcopy(coupled["core"])
+    negative[0, 3], without[:, 3] = -1.0, 0.0
+    sectors = coupled["sectors"]
+
+    def placed(other: np.ndarray) -> list[Any]:
+        return [*sectors[:group], hex_array(other), *sectors[group + 1 :]]
+
+    assert "negative" in change(sectors=placed(negative))[1]
+    assert "not proved to decrease" in change(sectors=placed(without))[1]
+    larger["radius"] = hex_array(1.05 * float.fromhex(larger["radius"]))
+    assert change(core=larger)[0] == 1
+    assert "fewer sectors" in change(sectors=sectors[:-1])[1]
+    assert "more sectors" in change(sectors=[*sectors, sectors[0]])[1]
+    assert change(action_error=hex_array(0.01))[0] == 1
+    turned = copy.deepcopy(coupled["core"])
+    turned["T"] = hex_array(
+        np.diag([1.0, 100.0, 1.0, 1.0]) @ np.array([[float.fromhex(v) for v in r] for r in turned["T"]])
+    )
+    assert change(core=turned)[0] == 1
+    unstable = copy.deepcopy(coupled)
+    unstable["network"]["layers"][-1]["W"] = hex_array(np.zeros((2, 2)))
+    unstable.pop("network_sha256")
+    assert verdict(unstable, tmp_path)[0] == 1
+
+
+def test_a_required_box_and_a_goal_decide(tmp_path: Path) -> None:
+    model = Chain(2)
+    network = chain_policy(model)
+    half = np.full(4, 0.01)
+    row, region = sector_row(model, network, np.zeros(4), 1.0, box=(-half, half))
+    assert row.verdict is Verdict.CERTIFIED and row.certificate is not None and region is not None
+    assert "The whole box" in verdict(row.certificate, tmp_path)[1]
+    row, _ = sector_row(model, network, np.zeros(4), 1.0, box=(-30 * half, 30 * half))
+    assert row.verdict is Verdict.INCONCLUSIVE and "required box" in row.reason
+    model.goal = Goal(np.ones(4), np.full(4, 0.3))
+    assert "goal" in sector_row(model, network, np.zeros(4), 1.0)[0].reason

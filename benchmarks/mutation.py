@@ -47,8 +47,8 @@ MODULES: dict[str, list[str]] = {
     "proofs/equilibrium": [P + "test_equilibrium.py"],
     "proofs/ellipsoid": [H + "test_geometry.py", P + "test_cells.py"],
     "proofs/closed_loop": [H + "test_geometry.py", P + "test_cells.py"],
-    "proofs/core": [H + "test_geometry.py", P + "test_cells.py"],
-    "proofs/decrease": [H + "test_geometry.py", P + "test_cells.py"],
+    "proofs/core": [P + "test_core.py", H + "test_geometry.py", P + "test_cells.py"],
+    "proofs/decrease": [P + "test_decrease.py", H + "test_geometry.py", P + "test_cells.py"],
     "proofs/grid": [H + "test_geometry.py", P + "test_cells.py"],
     "proofs/cells": [P + "test_cells.py"],
     "lmi/lmi": STATEMENTS,
@@ -58,7 +58,7 @@ MODULES: dict[str, list[str]] = {
     "theorems/hinf": [*STATEMENTS, T + "test_hinf.py"],
     "theorems/lyapunov": [*STATEMENTS, T + "test_loops.py"],
     "theorems/small_gain": [*STATEMENTS, T + "test_loops.py"],
-    "theorems/instability": [*STATEMENTS, T + "test_loops.py"],
+    "theorems/instability": [T + "test_instability.py", *STATEMENTS, T + "test_loops.py"],
     "theorems/rounding": STATEMENTS,
     "proofs/check": [P + "test_check.py", P + "test_check_layers.py", H + "test_statements.py"],
     "proofs/check_cells": [P + "test_check_cells.py"],
@@ -170,6 +170,13 @@ def mutants(module: str) -> list[Mutant]:
     return [mutant for mutant in out if not lines or mutant.line in lines]
 
 
+def function_at(module: str, line: int) -> str:
+    """The innermost function that holds a line; empty at module level."""
+    found = [node for node in ast.walk(ast.parse(source(module)))
+             if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)]  # fmt: skip
+    return max(found, key=lambda node: node.lineno).name if found else ""
+
+
 def meaning(text: str) -> str | None:
     """The program without annotations and docstrings; None if it is none."""
     try:
@@ -197,16 +204,30 @@ class _Served(importlib.abc.MetaPathFinder):
         self.name, self.text = "lipctrl." + module.replace("/", "."), text
         self.path = str(ROOT / "lipctrl" / f"{module}.py")
 
+    def install(self) -> None:
+        """For imports by name and for those by file."""
+        by_file = importlib.util.spec_from_file_location
+
+        def served(name: str, location: Any = None, **options: Any) -> ModuleSpec | None:
+            return (
+                self._spec(name) if str(location) == self.path and not options else by_file(name, location, **options)
+            )
+
+        importlib.util.spec_from_file_location = served  # type: ignore[assignment]
+        self._by_file = by_file
+        sys.meta_path.insert(0, self)
+
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if fullname != self.name:
-            return None
+        return self._spec(fullname) if fullname == self.name else None
+
+    def _spec(self, name: str) -> ModuleSpec | None:
         text, file = self.text, self.path
 
         class Loader(SourceFileLoader):
             def get_code(self, fullname: str) -> Any:
                 return compile(text, file, "exec", dont_inherit=True)
 
-        return importlib.util.spec_from_file_location(fullname, file, loader=Loader(fullname, file))
+        return self._by_file(name, file, loader=Loader(name, file))
 
 
 class _Quick:
@@ -260,7 +281,7 @@ def outcome(module: str, text: str | None, tests: list[str], seconds: float) -> 
                 phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
             )
             hypothesis.settings.load_profile("mutation")
-            sys.meta_path.insert(0, _Served(module, text))
+            _Served(module, text).install()
             sys.dont_write_bytecode = True
             code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], plugins=[_Quick()]))
         except BaseException:
@@ -308,11 +329,12 @@ def run(results: Path, sample: int | None, only: str, seed: int) -> None:
             changed = None if text is None else meaning(text)
             if changed is None or changed == original:
                 continue
-            verdict, used = outcome(module, text, tests, 3 * cpu + 20)
+            verdict, used = outcome(module, text, tests, 3 * cpu + 6)
             counts[verdict] += 1
             before, after = source(module).splitlines(), str(text).splitlines()
             line = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), mutant.line - 1)
-            record = {"mutant": key, "kind": mutant.kind, "verdict": verdict, "seconds": round(used, 2),
+            record = {"mutant": key, "function": function_at(module, mutant.line), "kind": mutant.kind,
+                      "verdict": verdict, "seconds": round(used, 2),
                       "all": len(everything), "before": before[line].strip(), "after": after[line].strip()}  # fmt: skip
             with results.open("a") as file:
                 file.write(json.dumps(record) + "\n")
@@ -339,7 +361,7 @@ def again(results: Path, only: str) -> None:
                     text = mutant.text or ""
                     after = text.splitlines()[mutant.line - 1 : mutant.line]
                     if after and after[0].strip() == record["after"]:
-                        verdict, used = outcome(module, text, tests, 3 * times[module] + 20)
+                        verdict, used = outcome(module, text, tests, 3 * times[module] + 6)
                         key = (module, operator, mutant.occurrence, mutant.line)
                         kept.append(record | {"mutant": key, "verdict": verdict, "seconds": round(used, 2)})
                         break
@@ -347,7 +369,7 @@ def again(results: Path, only: str) -> None:
         results.write_text("".join(json.dumps(r) + "\n" for r in rest))
 
 
-#: why a survivor lives: (part of the module's name, part of the line, part of what it became, reason); the first counts
+#: why a survivor lives: (of "module function", part of the line, part of what it became, reason); the first counts
 REVIEWS: list[tuple[str, str, str, str]] = [
     ("", r"dataclass\(frozen=True\)", "", "keeps users from assigning; no result depends on it"),
     ("", r"strict=True", "strict", "the lengths agree by construction"),
@@ -363,7 +385,12 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("closed_loop", r"31 \* 2\*\*17", "", "memory, no number"),
     ("closed_loop", r"usable|longest", "", "any direction gives a rectangle that contains the set"),
     ("core", r"splits: int", "", "how finely the proof is tried"),
-    ("decrease", r"splits|max_cells|_CHUNK|used|violations", "", "how the search goes on; each cell is proved"),
+    ("decrease", r"splits|max_cells|_CHUNK|used|violations|^bad = |^level = min", "",
+     "how the search goes on; each cell is proved"),
+    ("decrease (of|take|_worst|_holder|descend|_bends|image)$", "", "", "what the search tries; each cell is proved"),
+    ("decrease", "kept = lowest", "<= level", "a cell at the level itself may be kept or not"),
+    ("decrease", "reach <= -2.0", "< -2.0", "both formulas agree there"),
+    ("decrease", r"-4.0 \* diagonal, 1.0", r"diagonal, ", "the number is not used: it keeps a division from warning"),
     ("grid", r"_BITS|quantum = ", "", "the grain of the corners, whose exactness is tested at run time"),
     ("grid", r"np.clip\(np.floor", "", "corrected by the two exact comparisons that follow"),
     ("cells", r"steps_enclosed|len\(group\)|np.zeros\(len\(lower\)", "", "counts, or one object instead of two"),
@@ -384,10 +411,11 @@ OPEN = "**open**: no test tells it from the original"
 
 
 def review(record: dict[str, Any]) -> str:
-    module, after = record["mutant"][0], changed(record["before"], record["after"])
+    place = f"{record['mutant'][0]} {record['function']}"
+    after = changed(record["before"], record["after"])
     return next(
         (why for where, old, new, why in REVIEWS
-         if where in module and re.search(old, record["before"]) and re.search(new, after)), OPEN
+         if re.search(where, place) and re.search(old, record["before"]) and re.search(new, after)), OPEN
     )  # fmt: skip
 
 

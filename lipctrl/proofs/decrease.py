@@ -95,7 +95,7 @@ def prove_decrease(
         centers, half_widths = _split(centers, half_widths, bends)
     result.cells = used
     # a little smaller: at a level where V just falls, another program would need very small cells
-    radius = float(np.nextafter(np.sqrt(max(level, 0.0)) * (1.0 - 2.0**-10), 0.0))
+    radius = float(np.nextafter(np.sqrt(level) * (1.0 - 2.0**-10), 0.0))
     if radius > 0:
         result.proved = Ellipsoid(ball.center, ball.T, radius)
     return result

@@ -43,10 +43,7 @@ def jacobian_enclosure(loop: Loop) -> Ball | None:
     for layer, after in zip(bounds, affine[1:], strict=True):
         if layer.range is None or np.any(layer.activation.kinks_in(layer.range)):
             return None
-        mid = (layer.slope_lower + layer.slope_upper) / 2
-        rad = np.nextafter(np.maximum(layer.slope_upper - mid, mid - layer.slope_lower), np.inf)
-        rad = np.where(layer.slope_lower == layer.slope_upper, 0.0, rad)
-        J = Ball.exact(after.W) @ (J * Ball(mid[:, None], rad[:, None]))
+        J = Ball.exact(after.W) @ (J * Ball.between(layer.slope_lower[:, None], layer.slope_upper[:, None]))
     return J
 
 
@@ -67,14 +64,9 @@ def refute(loop: Loop) -> Instability | None:
     P = lyapunov_solution(M.mid, np.eye(n), plant.dt)
     if not np.all(np.isfinite(P)):
         return None
-    values, vectors = np.linalg.eigh(P)
-    direction = vectors[:, 0]
-    if values[0] >= 0:
-        return None
+    direction = np.linalg.eigh(P)[1][:, 0]
     form = Ball.exact(direction[None]) @ (Ball.exact(P) @ Ball.exact(direction[:, None]))
-    if not bool(np.all(form.upper < 0)) or not holds(lmi, {"P": P}):
-        return None
-    return Instability(P, direction)
+    return Instability(P, direction) if form.upper.item() < 0 and holds(lmi, {"P": P}) else None
 
 
 def claim(witness: Instability) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Only :class:`CertifiedSet` adds cells, and only after it has enclosed their imag
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -135,7 +136,7 @@ class CertifiedSet:
         lower, upper = next(flight)
         seen: list[tuple[int, NDArray[np.intp], Ranges]] = []
         caught: list[tuple[int, NDArray[np.intp]]] = []
-        for count in range(1, keep[-1] + 1):
+        for count in itertools.count(1):
             self.steps_enclosed += len(active)
             lower, upper = self._widened(grid, lower, upper)
             ranges = grid.ranges(lower, upper)

@@ -49,7 +49,7 @@ MODULES: dict[str, list[str]] = {
     "proofs/closed_loop": [H + "test_geometry.py", P + "test_cells.py"],
     "proofs/core": [P + "test_core.py", H + "test_geometry.py", P + "test_cells.py"],
     "proofs/decrease": [P + "test_decrease.py", H + "test_geometry.py", P + "test_cells.py"],
-    "proofs/grid": [H + "test_geometry.py", P + "test_cells.py"],
+    "proofs/grid": [P + "test_grid.py", H + "test_geometry.py", P + "test_cells.py"],
     "proofs/cells": [P + "test_certified_set.py", P + "test_cells.py"],
     "lmi/lmi": STATEMENTS,
     "lmi/multipliers": STATEMENTS,

@@ -200,12 +200,14 @@ class Grid:
         )
 
     def _index(self, x: Array, valid: Bools) -> Integers:
-        """The cell of each point; exact, since the cell's edges are compared with x."""
+        """The cell of each point; exact, since the cell's edges are.
+
+        From x >= low + k cell follows fl(x - low) >= k cell and fl((x - low) / cell) >= k: never too low, and in the
+        same way too high by one at most.
+        """
         safe = np.where(valid[:, None], x, self.low)
-        index = np.clip(np.floor((safe - self.low) / self.cell).astype(np.int64), 0, self.count - 1)
-        index = np.where(self.low + index * self.cell > safe, index - 1, index)
-        index = np.where(self.low + (index + 1) * self.cell <= safe, index + 1, index)
-        return np.clip(index, 0, self.count - 1)
+        index = np.minimum(np.floor((safe - self.low) / self.cell).astype(np.int64), self.count - 1)
+        return np.where(self.low + index * self.cell > safe, index - 1, index)
 
     def may_cover(self, lower: Array, upper: Array) -> Bools:
         """False only where `covers` would be (without angles: boxes that leave the grid's box)."""
@@ -237,7 +239,7 @@ class Grid:
         sums = self._table()
         total = np.zeros(len(first), dtype=np.int64)
         strides = np.array(sums.strides) // sums.itemsize
-        flat = sums.reshape(-1)
+        flat = sums.ravel()
         for corner in range(2**self.n):
             bits = [corner >> axis & 1 for axis in range(self.n)]
             place = sum((last[:, axis] + 1 if bit else first[:, axis]) * strides[axis] for axis, bit in enumerate(bits))

@@ -45,8 +45,8 @@ MODULES: dict[str, list[str]] = {
     "proofs/verify": [*STATEMENTS, M + "test_last_layer.py"],
     "proofs/chordal": [P + "test_chordal.py", *STATEMENTS],
     "proofs/equilibrium": [P + "test_equilibrium.py"],
-    "proofs/ellipsoid": [H + "test_geometry.py", P + "test_cells.py"],
-    "proofs/closed_loop": [H + "test_geometry.py", P + "test_cells.py"],
+    "proofs/ellipsoid": [P + "test_ellipsoid.py", H + "test_geometry.py", P + "test_cells.py"],
+    "proofs/closed_loop": [P + "test_closed_loop.py", H + "test_geometry.py", P + "test_cells.py"],
     "proofs/core": [P + "test_core.py", H + "test_geometry.py", P + "test_cells.py"],
     "proofs/decrease": [P + "test_decrease.py", H + "test_geometry.py", P + "test_cells.py"],
     "proofs/grid": [P + "test_grid.py", H + "test_geometry.py", P + "test_cells.py"],
@@ -411,7 +411,7 @@ OPEN = "**open**: no test tells it from the original"
 
 
 def review(record: dict[str, Any]) -> str:
-    place = f"{record['mutant'][0]} {record['function']}"
+    place = f"{record['mutant'][0]} {record.get('function', '')}"
     after = changed(record["before"], record["after"])
     return next(
         (why for where, old, new, why in REVIEWS

@@ -228,9 +228,7 @@ def pieces(low: Array, high: Array, count: int) -> tuple[Array, Array]:
     each = max(int(count ** (1 / len(low))), 1) if len(low) else 1
     sides = []
     for a, b in zip(low, high, strict=True):
-        edges = np.linspace(a, b, each + 1)
-        edges[0], edges[-1] = a, b
-        sides.append(list(pairwise(edges)))
+        sides.append(list(pairwise(np.linspace(a, b, each + 1))))
     corners = np.array(list(product(*sides)), dtype=np.float64).reshape(each ** len(low), len(low), 2)
     return corners[:, :, 0], corners[:, :, 1]
 

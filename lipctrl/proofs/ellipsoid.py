@@ -124,7 +124,6 @@ class Ellipsoid:
 def ball_cells(n: int, radius: float, splits: int) -> tuple[Array, Array]:
     """Cells, shape (N, n) each (centers, half widths), that cover the ball of the radius about 0."""
     edges = np.linspace(-radius, radius, splits + 1)
-    edges[0], edges[-1] = -radius, radius
     middle = 0.5 * (edges[1:] + edges[:-1])
     half = np.nextafter(np.maximum(edges[1:] - middle, middle - edges[:-1]), np.inf)
     grid = np.stack(np.meshgrid(*[middle] * n, indexing="ij"), axis=-1).reshape(-1, n)

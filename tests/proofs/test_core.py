@@ -11,6 +11,7 @@ import pytest
 
 from lipctrl.intervals.functions import exp, sin
 from lipctrl.intervals.interval import Interval
+from lipctrl.proofs import core
 from lipctrl.proofs.core import (
     Stage,
     _norms,
@@ -206,10 +207,10 @@ def test_the_core_is_the_ball_less_the_reach_of_the_equilibrium() -> None:
     loop = linear(0.5 * np.eye(2))
     for radius in (0.3, 0.7, 1.0):
         for half in (1e-3, 2.0**-10, 0.1):
-            core = prove_core(loop, ball(radius), box(half), 3)
-            assert core is not None
-            assert Fraction(core.radius) + Fraction(reach(ball(radius), box(half))) <= Fraction(radius)
-            assert core.radius >= radius - np.sqrt(2) * half * CLOSE
+            found = prove_core(loop, ball(radius), box(half), 3)
+            assert found is not None
+            assert Fraction(found.radius) + Fraction(reach(ball(radius), box(half))) <= Fraction(radius)
+            assert found.radius >= radius - np.sqrt(2) * half * CLOSE
     exact = prove_core(loop, ball(1.0), POINT, 3)
     assert exact is not None and exact.radius < 1.0
     assert prove_core(loop, ball(0.1), box(0.08), 3) is None
@@ -264,11 +265,11 @@ def test_stages_shrink_until_it_is_not_worth_it() -> None:
 
 def test_stages_begin_with_the_ball_that_holds_the_core_about_every_equilibrium() -> None:
     cube = disturbed(lambda x, y: (x**3, 0.1 * y), 1e-3)
-    core, wide = ball(0.4), box(0.03)
+    inner, wide = ball(0.4), box(0.03)
     offset = np.sqrt(2) * 0.03
-    (first, *_) = final_stages(cube, core, wide, 40)
+    (first, *_) = final_stages(cube, inner, wide, 40)
     assert 3 * (0.4 + 2 * offset) ** 2 <= first.rate
-    assert final_stages(cube, core, box(0.07), 40) == ()  # .4 + 2 sqrt(2) .07 = .598 > .577
+    assert final_stages(cube, inner, box(0.07), 40) == ()  # .4 + 2 sqrt(2) .07 = .598 > .577
 
 
 def test_the_final_ball_holds_that_of_the_last_stage_about_every_equilibrium() -> None:
@@ -277,3 +278,12 @@ def test_the_final_ball_holds_that_of_the_last_stage_about_every_equilibrium() -
     assert 0.2 + np.sqrt(2) * 0.05 <= found.radius <= (0.2 + np.sqrt(2) * 0.05) * CLOSE
     none = final_ball(ball(1.0), box(0.05), ())
     assert np.sqrt(2) * 0.05 <= none.radius <= np.sqrt(2) * 0.05 * CLOSE
+
+
+def test_the_cells_reach_beyond_the_ball_by_a_margin_for_roundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """radius + offset, and 2^-40 of it."""
+    asked: list[float] = []
+    original = core.ball_cells
+    monkeypatch.setattr(core, "ball_cells", lambda n, r, k: asked.append(r) or original(n, r, k))
+    contraction(linear(0.5 * np.eye(2)), ball(0.5), 0.25, 3)
+    assert 0.75 * (1 + 2.0**-41) <= asked[0] <= 0.75 * (1 + 2.0**-39)

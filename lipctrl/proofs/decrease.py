@@ -78,14 +78,14 @@ def prove_decrease(
                 level, result.complete = min(level, float(lowest.min())), False
             break
         used += len(centers)
-        left = np.zeros(len(centers), dtype=bool)
+        left = np.ones(len(centers), dtype=bool)
         plan = Plan.of(loop, ball, inner, S, centers, steps)
         order = np.argsort(plan.steps, kind="stable")
         for start in range(0, len(centers), _CHUNK):
             some = order[start : start + _CHUNK]
             for part in loop.parts(_PARTS):
-                good = decreases(part, ball, inner, S, error, centers[some], half_widths[some], plan.take(some))
-                left[some[~good]], some = True, some[good]
+                some = some[decreases(part, ball, inner, S, error, centers[some], half_widths[some], plan.take(some))]
+            left[some] = False
         bad = centers[left & (plan.steps == 0) & (plan.start < 0)]
         centers, half_widths = centers[left], half_widths[left]
         if len(bad):

@@ -287,3 +287,18 @@ def test_the_cells_reach_beyond_the_ball_by_a_margin_for_roundings(monkeypatch: 
     monkeypatch.setattr(core, "ball_cells", lambda n, r, k: asked.append(r) or original(n, r, k))
     contraction(linear(0.5 * np.eye(2)), ball(0.5), 0.25, 3)
     assert 0.75 * (1 + 2.0**-41) <= asked[0] <= 0.75 * (1 + 2.0**-39)
+
+
+def test_every_cell_of_the_ball_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some thousand cells, in whatever portions."""
+    seen: list[float] = []
+    original = core._norms
+
+    def record(loop: Any, T: Any, S: Any, x: Any) -> Any:
+        seen.extend(zip(x[0].center.tolist(), x[1].center.tolist(), strict=True))
+        return original(loop, T, S, x)
+
+    monkeypatch.setattr(core, "_norms", record)
+    contraction(linear(0.5 * np.eye(2)), ball(0.5), 0.0, 55)
+    wanted = core.ball_cells(2, 0.5, 55)[0]
+    assert len(wanted) > 2100 and np.allclose(sorted(seen), sorted(wanted.tolist()), rtol=0, atol=1e-9)

@@ -367,3 +367,20 @@ def test_growth_inside_the_inner_set_alone_is_no_violation() -> None:
     loop = loop_of(lambda x, y: (x * (1.35 - x * x), 0.1 * y))
     found = prove_decrease(loop, ball(1.0), ball(0.6))
     assert found.proved is not None and found.complete and not found.violations and found.proved.radius > 0.99
+
+
+def test_a_cell_is_left_unless_it_is_proved_for_every_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells are proved in portions and for parts of the parameters: all that none of them refuses, and no other."""
+    asked: list[Any] = []
+
+    def some(*data: Any) -> Any:
+        loop, centers = data[0], data[5]
+        asked.append((float(loop.low[0, 0]), len(centers)))
+        return np.abs(centers[:, 0]) < (0.5 if loop.low[0, 0] < 0.5 else 0.8)
+
+    monkeypatch.setattr(decrease, "decreases", some)
+    loop = loop_of(lambda x, y, r: (0.1 * r * x, 0.1 * y), rate=(0.0, 1.0))
+    found = prove_decrease(loop, ball(1.0), [], splits=60, tolerance=0.8)
+    assert found.proved is not None and 0.45 < found.proved.radius < 0.5 + 1 / 60
+    first = [count for low, count in asked[: 4 * 3] if low == 0.0]
+    assert sum(first) == found.cells > 2048 and max(first) == 1024

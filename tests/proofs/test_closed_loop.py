@@ -11,6 +11,7 @@ import pytest
 from lipctrl.errors import LoopError
 from lipctrl.intervals.affine import AffineForm, stack
 from lipctrl.intervals.functions import sin
+from lipctrl.intervals.interval import Interval
 from lipctrl.networks.float32 import Float32Error
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.proofs.closed_loop import ClosedLoop, _collapsed, _dual, _oriented, _padded, box_forms, pieces
@@ -150,6 +151,43 @@ def test_states_in_floating_point() -> None:
     assert loop.simulate(x).tolist() == [[2.0, 1.0], [4.0, 6.0]] and loop.simulate(x, 2)[0].tolist() == [4.0, 2.0]
     assert sorted(float(after[0, 0]) for after in loop.samples(x, 2)) == [1.0, 4.0, 9.0]
     assert loop.simulate(x, 0).tolist() == x.tolist()
+    assert sorted(float(after[0, 0]) for after in loop.samples(x)) == [1.0, 2.0, 3.0]
+
+
+class Two(Map):
+    """x+ = p x, y+ = q y."""
+
+    parameters = ("p", "q")
+
+    def __init__(self, p: Any, q: Any) -> None:
+        super().__init__(lambda x, y: (self.p * x, self.q * y))
+        self.p, self.q = self._read("p", p), self._read("q", q)
+
+    def step(self, x: Any, u: Any) -> tuple[Any, ...]:
+        return self.p * x[0] + u[0], self.q * x[1]
+
+
+def test_each_parameter_has_a_symbol_of_its_own() -> None:
+    loop = ClosedLoop(Two((1.0, 2.0), (-4.0, -3.0)), Network([Affine(np.zeros((1, 2)))]))
+    plant = loop.plant(1)
+    assert (loop.kept, loop.low.tolist(), loop.high.tolist()) == (4, [[1.0], [-4.0]], [[2.0], [-3.0]])
+    assert np.nonzero(plant.p.generators[:, 0])[0].tolist() == [2] and np.nonzero(plant.q.generators[:, 0])[
+        0
+    ].tolist() == [3]
+    after = loop.step(cell((1.0, 1.0), (1.0, 1.0)))
+    assert encloses(ends(after[0]), 1.0, 2.0) and encloses(ends(after[1]), -4.0, -3.0)
+
+
+def test_what_is_known_of_a_state_stays_with_it() -> None:
+    """Turned and collapsed forms keep the interval of their own state."""
+    known = Interval(np.array([0.5]), np.array([2.0])), Interval(np.array([-3.0]), np.array([0.0]))
+    x = tuple(
+        AffineForm(np.array([c]), np.array([[1.0]]), np.zeros(1), k) for c, k in zip((1.0, -1.0), known, strict=True)
+    )
+    turned = _oriented(x)
+    assert turned is not None
+    for forms in (turned, _collapsed(x, 1)):
+        assert [form.known for form in forms] == list(known)
 
 
 def test_derivatives_of_uncertain_loops_hold_for_every_parameter() -> None:

@@ -109,7 +109,8 @@ def test_an_ellipsoid_lies_in_its_box_and_in_none_smaller(center: Any, T: Any, h
     low, high = np.array(center) - np.array(half), np.array(center) + np.array(half)
     assert e.lies_in(low - hair, high + hair)
     for axis in np.eye(2):
-        assert not e.lies_in(low + axis * hair, high + hair) and not e.lies_in(low - hair, high - axis * hair)
+        inner = (2 * axis - 1) * hair  # one side moved in, the others out
+        assert not e.lies_in(low + inner, high + hair) and not e.lies_in(low - hair, high - inner)
         assert e.lies_in(np.where(axis > 0, -np.inf, low - hair), high + hair)
     for bad in (np.nan,):
         assert not e.lies_in(np.full(2, bad), high + 1) and not e.lies_in(low - 1, np.full(2, bad))

@@ -1697,7 +1697,7 @@ def _disturbed_words(found: Disturbance) -> list[str]:
     allowed = f"With every action wrong by at most {found.stated!r} at each time"
     if found.rounding is not None:
         most = max(map(float, found.rounding))
-        allowed += f", and by its float32 evaluation (FORMAT.md), at most {most * 1.001:.3g}"
+        allowed += f", and by its float32 evaluation (FORMAT.md), at most {most * 1.01:.3g}"  # three digits, not below
     return [
         f"{allowed}: every trajectory of the linear loop that starts in the region stays in it, comes to "
         f"{{x : (x - x0)' P (x - x0) <= {found.radius!r}^2}} and stays there."

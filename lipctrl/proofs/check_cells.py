@@ -37,6 +37,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from decimal import ROUND_FLOOR, Context
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
@@ -2029,7 +2030,7 @@ def _box_text(fields: Any, ellipsoids: Sequence[Ellipsoid]) -> str:
 
 
 def _box_name(lower: Array, upper: Array) -> str:
-    return " x ".join(f"[{a:.9g}, {b:.9g}]" for a, b in zip(lower, upper, strict=True))
+    return " x ".join(f"[{a!r}, {b!r}]" for a, b in zip(lower.tolist(), upper.tolist(), strict=True))
 
 
 def _ball_volume(ellipsoid: Ellipsoid) -> float:
@@ -2078,11 +2079,11 @@ def _words(loop: Loop, proofs: Sequence[Proof], domain: Any, digests: Any, more:
     if domain is None:
         sets = proofs[0].sets
         largest = max(_ball_volume(one) for one in sets)
-        what = f"Region of attraction: {len(sets)} ellipsoids, the largest of volume {largest:.9g} or more."
+        what = f"Region of attraction: {len(sets)} ellipsoids, the largest of volume {_below_text(largest)} or more."
     else:
         low, high, volume = domain
         share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
-        what = f"Region of attraction: at least {share:.4f} % of {_box_name(low, high)} (volume {volume:.9g})."
+        what = f"Region of attraction: at least {share:.4f} % of {_box_name(low, high)} (volume {_below_text(volume)})."
     disturbed = f"each action wrong by at most {loop.error:.9g} at each step" if loop.error else "no disturbance"
     arithmetic = "real arithmetic (no float32)"
     if loop.network.float32:
@@ -2130,6 +2131,11 @@ def _above_text(value: float) -> str:
     """Three digits, rounded up."""
     text = f"{value:.2e}"
     return text if float(text) >= value else f"{value * 1.01:.2e}"
+
+
+def _below_text(value: float) -> str:
+    """Nine digits, rounded down; of a value >= 0."""
+    return f"{float(Context(prec=9, rounding=ROUND_FLOOR).create_decimal_from_float(value)):.9g}"
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -394,7 +394,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("instability refute", r"isfinite\(P\)", "any", "NaN and infinity prove nothing"),
     ("core _stage", r"radius <= ball.radius", r"radius < ", "a ball of the same size may count or not"),
     ("core contraction", r"cells = slice", r"\+ 1025", "one cell twice"),
-    ("ellipsoid ball_cells", r"near = ", r"< radius", "a cell that touches the ball from outside: the next holds the point"),
+    ("ellipsoid ball_cells", r"near = ", r"< radius", "a cell that touches the ball from outside"),
     ("chordal reduced", r"if sizes\[i\] and", " or ", "an empty block couples nothing"),
     ("chordal elimination", r"range\(len\(sizes\) - 1\)", r"- 0", "the last block joined with itself"),
     ("", r"strict=True", "strict", "the lengths agree by construction"),

@@ -236,7 +236,7 @@ def test_least_values_of_convex_concave_and_unknown_functions() -> None:
         assert ck._minimum(lambda x: (2 * x, 2 * x), lambda x: (Fraction(2),) * 2, a, b, 0) == 2 * a
 
 
-# --------------------------------------------------------------------------------------------------------------- reading
+# -------------------------------------------------------------------------------------------------------------- reading
 
 
 def test_networks_are_read_as_a_chain_of_affine_and_scalar_layers() -> None:

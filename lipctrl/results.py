@@ -131,7 +131,9 @@ class Region:
 
     `kind` is "ellipsoid" {x : (x - center)' P (x - center) <= level}, "all", or "cells": boxes in a domain, of
     which it fills `share`; `simulated_share` of a grid of starts in that domain converged in simulation. Where actions
-    have errors, trajectories enter the box of `final_half_widths` about the equilibrium and stay there.
+    have errors, trajectories enter the box of `final_half_widths` about the equilibrium and stay there. With uncertain
+    parameters in parts `share` is certified for all values at once, `least_share` at least for each by itself, and
+    `pairs_share` of all pairs of a state and a value.
     """
 
     kind: str
@@ -144,6 +146,8 @@ class Region:
     share: float | None = None
     simulated_share: float | None = None
     final_half_widths: Array | None = None
+    least_share: float | None = None
+    pairs_share: float | None = None
 
     def __str__(self) -> str:
         return self.size() + (f" ({self.units})" if self.volume is not None and self.units else "")

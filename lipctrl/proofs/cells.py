@@ -85,10 +85,17 @@ class CertifiedSet:
     loop : ClosedLoop
     ellipsoids : sequence of Ellipsoid
         Each proved (core, decrease).
+
+    Attributes
+    ----------
+    outer : CertifiedSet or None
+        The set of a box of parameters that holds this one's, whose ellipsoids and first records these are.
     """
 
     def __init__(self, loop: ClosedLoop, ellipsoids: Sequence[Ellipsoid]) -> None:
         self.loop, self.ellipsoids = loop, list(ellipsoids)
+        self.outer: CertifiedSet | None = None
+        self.inherited = 0
         self.grids: list[Grid] = []
         self.records: list[Record] = []
         self.rank = 0
@@ -111,6 +118,22 @@ class CertifiedSet:
         grid.marked[...] = np.logical_and.reduce([part.marked_at(finest.level) for part in grids])
         result.grids.append(grid)
         return result
+
+    def within(self, loop: ClosedLoop) -> CertifiedSet:
+        """The same set, to be enlarged for a loop whose parameters lie in a part of the box of this one's."""
+        same = (loop.network is self.loop.network, loop.action_error == self.loop.action_error)
+        inside = np.all(self.loop.low <= loop.low) and np.all(loop.high <= self.loop.high)
+        if not (all(same) and loop.arithmetic == self.loop.arithmetic and inside and self.grids):
+            raise LipctrlError("What is proved for some parameters holds for a part of their box, of the same loop.")
+        part = CertifiedSet(loop, self.ellipsoids)
+        part.outer, part.rank, part.inherited = self, self.rank, len(self.records)
+        part.grids, part.records = [grid.copy() for grid in self.grids], list(self.records)
+        return part
+
+    @property
+    def own_records(self) -> list[Record]:
+        """Those that were not proved for the outer set."""
+        return self.records[self.inherited :]
 
     def add_ellipsoid(self, ellipsoid: Ellipsoid) -> None:
         """Add a set that proofs/core.py or proofs/decrease.py has proved."""

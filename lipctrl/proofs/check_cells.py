@@ -1734,9 +1734,27 @@ def _unpacked(text: Any, sizes: Sequence[int]) -> list[Array]:
 class Region:
     """The growing set: ellipsoids, then cells by rank."""
 
+    ranks = 0
+
     def __init__(self, loop: Loop, ellipsoids: Sequence[Ellipsoid], grids: Sequence[Grid]) -> None:
         self.loop, self.ellipsoids, self.grids = loop, ellipsoids, grids
         self.images = 0
+
+    def within(self, loop: Loop) -> Region:
+        """The same set for a part of the parameters, to grow by itself."""
+        other = Region(loop, self.ellipsoids, [copy.copy(grid) for grid in self.grids])
+        other.ranks = self.ranks
+        return other
+
+    def grow(self, fields: Any, cells: Any) -> int:
+        """Prove records, ranked after those that are there; returns how many cells."""
+        lines = _list(fields, "the records")
+        records = [Record(line, self.ranks + place, len(self.grids)) for place, line in enumerate(lines)]
+        places = _unpacked(cells, [record.size for record in records])
+        for start, end in _runs(records):
+            self.add(records[start:end], places[start:end])
+        self.ranks += len(records)
+        return sum(record.size for record in records)
 
     def add(self, records: Sequence[Record], places: Sequence[Array]) -> None:
         """Prove records of one grid and level, one after the other in rank."""
@@ -1746,7 +1764,7 @@ class Region:
         _need(np.all((flat >= 0) & (flat < 2 ** (level * n))), "a cell lies outside its grid")
         rank = np.repeat([record.rank for record in records], [record.size for record in records]).astype(np.int64)
         steps = np.repeat([record.steps for record in records], [record.size for record in records])
-        marks = grid.rank.reshape(-1)
+        marks = grid.rank.reshape(-1).copy()
         _need(np.all(marks[flat] == UNMARKED) and len(np.unique(flat)) == len(flat), "a cell is recorded twice")
         marks[flat] = rank
         grid.rank = marks.reshape(grid.rank.shape)
@@ -1896,19 +1914,30 @@ class Proof:
             self.ellipsoid_cells += prove_decrease(loop, ellipsoid, steps, ellipsoids)
             ellipsoids.append(ellipsoid)
         self.sets, self.ellipsoids = ellipsoids, len(ellipsoids) - 1
-        lines = _list(fields["records"], "the records")
-        records = [Record(line, rank, len(grids)) for rank, line in enumerate(lines)]
-        places = _unpacked(fields["cells"], [record.size for record in records])
-        region = Region(loop, ellipsoids, grids)
-        for start, end in _runs(records):
-            region.add(records[start:end], places[start:end])
-        self.ranks, self.images, self.cells = len(records), region.images, sum(record.size for record in records)
-        self.stays = one_step and not records and not loop.disturbed
-        self.grid: Grid | None = None
-        if records or which is not None:
-            which = _count(which)
-            _need(which < len(grids), "the domain has no grid")
-            self.grid = grids[which]
+        self.region = Region(loop, ellipsoids, grids)
+        self.cells = self.region.grow(fields["records"], fields["cells"])
+        self.ranks, self.images = self.region.ranks, self.region.images
+        self.stays = one_step and not self.ranks and not loop.disturbed
+        self.which: int | None = None
+        if self.ranks or which is not None:
+            self.which = _count(which)
+            _need(self.which < len(grids), "the domain has no grid")
+
+    @property
+    def grid(self) -> Grid | None:
+        return None if self.which is None else self.region.grids[self.which]
+
+    def within(self, box: Array, fields: dict[str, Any]) -> Proof:
+        """All this holds for a part of the parameters, too; more cells are proved for them."""
+        inside = np.all(self.region.loop.box[:, 0] <= box[:, 0]) and np.all(box[:, 1] <= self.region.loop.box[:, 1])
+        _need(inside, "a part does not lie within the one it names")
+        _need(self.which is not None, "cells without a domain")
+        other = copy.copy(self)
+        other.core_cells, other.ellipsoids, other.ellipsoid_cells = 0, 0, 0
+        other.region = self.region.within(self.region.loop.part(box))
+        other.cells = other.region.grow(fields["records"], fields["cells"])
+        other.ranks, other.images = other.region.ranks - self.region.ranks, other.region.images
+        return other
 
 
 def derive(certificate: dict[str, Any]) -> str:
@@ -1934,19 +1963,41 @@ def derive(certificate: dict[str, Any]) -> str:
     if alone:
         which = None if fields is None else fields["grid"]
         proofs = [Proof(loop, certificate, _REQUIRED | _OPTIONAL | _OPTIONAL_ALONE, which)]
+        final = [(proofs[0], 1.0)]
     else:
-        proofs = _parts(loop, _list(certificate["parts"], "the parts"))
-    grids = [proof.grid for proof in proofs if proof.grid is not None]
-    _need(len(grids) == (0 if fields is None else len(proofs)), "cells without a domain")
+        proofs, final = _parts(loop, _list(certificate["parts"], "the parts"))
+    grids = [proof.grid for proof, _ in final if proof.grid is not None]
+    _need(len(grids) == (0 if fields is None else len(final)), "cells without a domain")
+    more = list[str]()
     if fields is not None:
         low, high = _vector(fields["lower"], n), _vector(fields["upper"], n)
         _need(np.all(low < high), "the domain is empty")
+        if not alone:
+            more.append(
+                _each_text(
+                    [(grid.volume(low, high), part[1]) for grid, part in zip(grids, final, strict=True)],
+                    float(np.prod(high - low)),
+                )
+            )
         volume = _in_common(grids).volume(low, high)
         _need(0 <= _number(fields["volume"]) <= volume, "the claimed volume is greater than that of the cells")
         domain = low, high, volume
     policy = certificate.get("policy_sha256")
     _need(policy is None or (isinstance(policy, str) and re.fullmatch("[0-9a-f]{64}", policy)), "a strange digest")
-    return _words(loop, proofs, domain, (digest, policy), _further(certificate, proofs[0], domain is None))
+    more += _further(certificate, proofs[0], domain is None)
+    return _words(loop, proofs, len(final), domain, (digest, policy), more)
+
+
+def _each_text(parts: Sequence[tuple[float, float]], whole: float) -> str:
+    """What each value of the parameters has by itself, from the volumes of parts and their shares of the box."""
+    whole *= 1 + 2.0**-32
+    least = min(volume for volume, _ in parts) / whole
+    pairs = sum(volume * share for volume, share in parts) / whole
+    numbers = [math.floor(1e6 * value * (1 - 2.0**-32)) / 1e4 for value in (least, pairs)]
+    return (
+        f"For each value of the parameters by itself, at least {numbers[0]:.4f} % of the domain converges;\n"
+        f"of all pairs of a state and a value, at least {numbers[1]:.4f} %."
+    )
 
 
 def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -> list[str]:
@@ -1966,37 +2017,63 @@ def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -
     return ["States on the way may leave the domain."]
 
 
-def _parts(loop: Loop, parts: list[Any]) -> list[Proof]:
-    """Parts of the box of parameters that cover it, each proved by itself."""
+def _parts(loop: Loop, parts: list[Any]) -> tuple[list[Proof], list[tuple[Proof, float]]]:
+    """All parts of the box of parameters, each proved by itself or within one before, and the innermost, which cover
+    it, each with a share of the box: of what no other of them has."""
     _need(len(loop.box) and 0 < len(parts) <= MAX_PARAMETER_PARTS, "parts of a box of parameters that does not exist")
-    proofs, boxes = [], []
-    for fields in parts:
-        _need(isinstance(fields, dict) and {"parameters", "grid"} <= set(fields), "a part is no object")
+    boxes, outer = list[Array](), set[int]()
+    for place, fields in enumerate(parts):
+        inner = isinstance(fields, dict) and "within" in fields
+        names = {"parameters", "records", "cells"} if inner else {"parameters", "grid"}
+        _need(isinstance(fields, dict) and names <= set(fields), "a part is no object")
         boxes.append(_matrix(fields["parameters"], len(loop.box), 2))
         _need(np.all(boxes[-1][:, 0] <= boxes[-1][:, 1]), "a part has an empty interval")
-    edges = [
-        sorted({*side, *(v for box in boxes for v in box[i] if side[0] < v < side[1])})
-        for i, side in enumerate(loop.box)
-    ]
-    _need(math.prod(max(len(side) - 1, 1) for side in edges) <= 2**16, "too many parts")
-    for cell in itertools.product(*([(a, b) for a, b in itertools.pairwise(s)] or [(s[0], s[0])] for s in edges)):
-        inside = any(all(p <= a and b <= q for (a, b), (p, q) in zip(cell, box, strict=True)) for box in boxes)
-        _need(inside, "the parts do not cover the box of parameters")
+        if inner:
+            _fields(fields, {"within", *names}, "a part")
+            _need(_count(fields["within"]) < place, "a part lies within one that comes later")
+            outer.add(fields["within"])
+    innermost = [place for place in range(len(parts)) if place not in outer]
+    shares = _shares(loop.box, [boxes[place] for place in innermost])
+    proofs = list[Proof]()
     for fields, box in zip(parts, boxes, strict=True):
-        proofs.append(Proof(loop.part(box), fields, {"parameters", "grid"}, fields["grid"]))
-    return proofs
+        if "within" in fields:
+            proofs.append(proofs[fields["within"]].within(box, fields))
+        else:
+            proofs.append(Proof(loop.part(box), fields, {"parameters", "grid"}, fields["grid"]))
+    return proofs, [(proofs[place], share) for place, share in zip(innermost, shares, strict=True)]
+
+
+def _shares(whole: Array, boxes: Sequence[Array]) -> list[float]:
+    """The share of a box that each of some boxes has and none before it, rounded down; together they cover it."""
+    edges = [
+        sorted({*side, *(v for box in boxes for v in box[i] if side[0] < v < side[1])}) for i, side in enumerate(whole)
+    ]
+    sides = [np.array([*itertools.pairwise(side)] or [(side[0], side[0])]) for side in edges]
+    _need(math.prod(len(side) for side in sides) <= 2**16, "too many parts")
+    owner = np.full([len(side) for side in sides], -1)
+    for place, box in enumerate(boxes):
+        inside = [(low <= side[:, 0]) & (side[:, 1] <= high) for side, (low, high) in zip(sides, box, strict=True)]
+        free = np.ix_(*inside)
+        owner[free] = np.where(owner[free] < 0, place, owner[free])
+    _need(np.all(owner >= 0), "the parts do not cover the box of parameters")
+    volume = np.ones(())
+    for side, (low, high) in zip(sides, whole, strict=True):
+        volume = np.multiply.outer(volume, (side[:, 1] - side[:, 0]) / (high - low) if low < high else np.ones(1))
+    total = np.bincount(owner.reshape(-1), volume.reshape(-1), len(boxes)) * (1.0 - 2.0**-32)
+    return [float(share) for share in total]
 
 
 def _in_common(grids: Sequence[Grid]) -> Grid:
     """The cells that are marked in all of some grids of one box."""
-    first = grids[0]
-    level = max(grid.level for grid in grids)
+    first = copy.copy(grids[0])
+    first.refine(max(grid.level for grid in grids))
     for grid in grids:
         _need(
             np.array_equal(grid.low, first.low) and np.array_equal(grid.width, first.width), "the domain has two grids"
         )
-        grid.refine(level)
-        first.rank = np.maximum(first.rank, grid.rank)  # UNMARKED is the largest number
+        same = copy.copy(grid)
+        same.refine(first.level)
+        first.rank = np.maximum(first.rank, same.rank)  # UNMARKED is the largest number
     return first
 
 
@@ -2070,7 +2147,7 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
             start = end
 
 
-def _words(loop: Loop, proofs: Sequence[Proof], domain: Any, digests: Any, more: Sequence[str]) -> str:
+def _words(loop: Loop, proofs: Sequence[Proof], parts: int, domain: Any, digests: Any, more: Sequence[str]) -> str:
     lower, upper = (np.array([getattr(proof, side) for proof in proofs]) for side in ("lower", "upper"))
     middle = ", ".join(f"{value:.9g}" for value in 0.5 * (lower.min(axis=0) + upper.max(axis=0)))
     width = float(np.max(upper.max(axis=0) - lower.min(axis=0)))
@@ -2101,8 +2178,8 @@ def _words(loop: Loop, proofs: Sequence[Proof], domain: Any, digests: Any, more:
         inside = zip(loop.names, loop.box.tolist(), strict=True)
         words = ", ".join(f"{name} in [{a!r}, {b!r}]" for name, (a, b) in inside)
         for_all = [f"For each constant value of the parameters {words}, with its own x*:"]
-    if len(proofs) > 1:
-        start, only = f"the cells certified in all of {len(proofs)} parts", "an equilibrium in the box"
+    if parts > 1:
+        start, only = f"the cells certified in all of {parts} parts", "an equilibrium in the box"
     counts = [sum(getattr(proof, name) for proof in proofs) for name in _FIGURES]
     core = f"the core with {counts.pop(0)} cells"
     if channels := sum(proof.channels for proof in proofs):

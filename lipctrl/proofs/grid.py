@@ -110,6 +110,16 @@ class Grid:
         low = np.floor(lower / quantum) * quantum
         return cls(low, np.ceil((upper - low) / quantum) * quantum, np.asarray(angles), level)
 
+    def copy(self) -> Grid:
+        """The same cells, marked alike."""
+        other = Grid(self.low, self.width, self.angles, self.level)
+        other.marked[...] = self.marked
+        return other
+
+    def forget(self) -> None:
+        """Free the tables that `covers` makes when it needs them."""
+        self._sums = self._unmarked = None
+
     @property
     def n(self) -> int:
         return len(self.low)

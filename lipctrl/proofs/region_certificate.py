@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,9 +61,17 @@ class Part:
                 {"low": hex_array(grid.low), "width": hex_array(grid.width), "angles": grid.angles.tolist()}
                 for grid in self.cells.grids
             ],
-            "records": [[record.grid, record.level, record.steps, len(record.index)] for record in self.cells.records],
-            "cells": _packed([_sorted_places(record.index, record.level) for record in self.cells.records]),
+            **_records(self.cells),
         }
+
+
+def _records(cells: CertifiedSet) -> dict[str, Any]:
+    """The cells that were not proved for the parameters of an outer set."""
+    records = cells.own_records
+    return {
+        "records": [[record.grid, record.level, record.steps, len(record.index)] for record in records],
+        "cells": _packed([_sorted_places(record.index, record.level) for record in records]),
+    }
 
 
 def region_certificate(
@@ -106,8 +114,27 @@ def region_certificate(
     if isinstance(parts, Part):
         domain = {"grid": len(parts.cells.grids) - 1, **domain}
         return certificate_of(parts, domain, policy_sha256, information)
-    proved = {"parts": [_box_of(part) | part.block() for part in parts]}
+    proved = {"parts": _blocks(parts)}
     return _whole(parts[0], model or parts[0].cells.loop.model, proved, domain, policy_sha256, information)
+
+
+def _blocks(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """The fields of all parts, each after the one within which it was proved."""
+    blocks, places = list[dict[str, Any]](), dict[int, int]()
+    for part in parts:
+        chain = [part.cells]
+        while chain[-1].outer is not None:
+            chain.append(chain[-1].outer)
+        for cells in reversed(chain):
+            if id(cells) in places:
+                continue
+            places[id(cells)] = len(blocks)
+            box = {"parameters": [hex_array(ends) for ends in cells.loop.model.uncertain.values()]}
+            if cells.outer is None:
+                blocks.append(box | {"grid": len(cells.grids) - 1} | replace(part, cells=cells).block())
+            else:
+                blocks.append(box | {"within": places[id(cells.outer)]} | _records(cells))
+    return blocks
 
 
 def certificate_of(
@@ -145,11 +172,6 @@ def _whole(
         + ([f"errors of each action up to {loop.action_error!r}"] if loop.action_error else []),
         "information": dict(information or {}),
     }
-
-
-def _box_of(part: Part) -> dict[str, Any]:
-    uncertain = part.cells.loop.model.uncertain
-    return {"parameters": [hex_array(ends) for ends in uncertain.values()], "grid": len(part.cells.grids) - 1}
 
 
 def model_block(model: Model) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from lipctrl.proofs.grid import TWO_PI, Grid
 from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
 from lipctrl.theorems.region_core import find_core, linear_loop
-from lipctrl.theorems.region_falsify import Failure, Simulation, find_failures, follow, simulate_domain
+from lipctrl.theorems.region_falsify import Failure, Simulation, exact_loops, find_failures, follow, simulate_domain
 from lipctrl.theorems.region_shape import find_ellipsoids
 
 Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ Progress = Callable[[str], None]
 STEPS = (1, 3, 8, 20)
 """Images after so many steps are compared with the certified cells."""
 SLOW_STEPS = (1, 4, 12, 36)
-_FIRST, _LAST, _WINDOW_LAST = 6, 13, 6
+_FIRST, LAST, _WINDOW_LAST = 6, 13, 6
 _FOLLOWED = 200
 """So many certified starts that did not arrive in time are followed much longer."""
 _ELLIPSOIDS, _PROOF = 0.15, 0.92
@@ -82,9 +82,13 @@ class RegionOfAttraction:
     failures : tuple of Failure
         What the simulation found that does not converge to the equilibrium, by kind; empty if nothing.
     seconds : float
+    guide : Simulation
+        Of the whole box of the cells: where the search tried first.
     parts : tuple of RegionOfAttraction
         Of the parts of the box of uncertain parameters, if it was cut; the cells are then what all have in common, core
         and ellipsoids those of one part.
+    weight : float
+        The share of a part in the box.
     """
 
     equilibrium: Interval
@@ -103,8 +107,10 @@ class RegionOfAttraction:
     rest: RestStates
     failures: tuple[Failure, ...]
     seconds: float
+    guide: Simulation = field(repr=False)
     history: tuple[tuple[float, float], ...] = field(default=(), repr=False)
     parts: tuple[RegionOfAttraction, ...] = field(default=(), repr=False)
+    weight: float = 1.0
 
     @property
     def share(self) -> float:
@@ -134,8 +140,28 @@ class RegionOfAttraction:
         """Whether states, shape (..., n), lie in the certified set (floating point at its edges)."""
         points = np.asarray(x, dtype=np.float64)
         if self.parts:
-            return np.asarray(np.logical_and.reduce([part.contains(points) for part in self.parts]))
+            return self._in_all_parts(points.reshape(-1, points.shape[-1])).reshape(points.shape[:-1])
         return certified(self.cells, points)
+
+    def _in_all_parts(self, points: Array) -> NDArray[np.bool_]:
+        """Those in the common cells need no part; of the others a part with few soon leaves none."""
+        inside = certified(self.cells, points)
+        left = np.flatnonzero(~inside)
+        for part in sorted(self.parts, key=lambda part: part.volume):
+            if len(left):
+                left = left[part.contains(points[left])]
+        inside[left] = True
+        return inside
+
+    @property
+    def least_share(self) -> float:
+        """The share of the domain that is certified for each value of the uncertain parameters by itself, at least."""
+        return min((part.share for part in self.parts), default=self.share)
+
+    @property
+    def pairs_share(self) -> float:
+        """The share of all pairs of a state of the domain and a value of the uncertain parameters."""
+        return sum(part.share * part.weight for part in self.parts) if self.parts else self.share
 
     @property
     def disturbed(self) -> bool:
@@ -169,8 +195,9 @@ def find_region(
     time_limit: float = 10.0,
     action_error: float = 0.0,
     arithmetic: str = "real",
-    last_level: int = _LAST,
+    last_level: int = LAST,
     enough: float = 1.0,
+    like: RegionOfAttraction | None = None,
     progress: Progress | None = None,
 ) -> RegionOfAttraction | None:
     """Search and prove the region of attraction of one equilibrium; None if no core could be proved.
@@ -196,6 +223,8 @@ def find_region(
         The finest grid has 2^last_level cells along each axis.
     enough : float
         Share of the domain with which the search ends.
+    like : RegionOfAttraction, optional
+        Of a similar loop: the shape of its core is tried first.
     progress : callable, optional
 
     Raises
@@ -213,7 +242,8 @@ def find_region(
     if found is None:
         return None
     say("proving a core")
-    core = find_core(loop, found.x.mid if model.uncertain else guess, found.x)
+    center = found.x.mid if model.uncertain else guess
+    core = find_core(loop, center, found.x, like=None if like is None else like.core)
     if core is None:
         return None
     stages = final_stages(loop, core, found.x)
@@ -229,7 +259,7 @@ def find_region(
             history.append((time.perf_counter() - began, share))
         say(f"certified {bar(share)} {100 * share:.2f} % of the domain")
 
-    steps = _steps(core, loop)
+    steps = images_after(core, loop)
     _zoom(proved, max((core, *chain), key=lambda e: e.volume), *wide, deadline, steps)
     say("simulating")
     guide = simulation = simulate_domain(loop, core, *wide, angles)
@@ -264,9 +294,10 @@ def find_region(
         rest=rest,
         failures=find_failures(loop, core, angles, simulation),
         seconds=time.perf_counter() - began,
+        guide=guide,
         history=tuple(history),
     )
-    _confront(result, loop, angles)
+    confront(result, loop, angles)
     return result
 
 
@@ -281,13 +312,17 @@ def _elsewhere(
     return replace(found, proved=tuple(box for box, other in zip(found.proved, away, strict=True) if other))
 
 
-def _confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bool_]) -> None:
-    """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
-    failing = result.simulation.failing
+def confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bool_]) -> None:
+    """The proof against the simulation: certified starts that did not arrive in time are followed much longer.
+
+    Starts from which two values of the parameters end full turns apart are not certified for all of them.
+    """
+    simulation = result.simulation
+    failing, apart = simulation.failing, simulation.starts[simulation.apart]
     late = failing[result.contains(failing)][:_FOLLOWED]
-    wrong = [x for x in result.others if result.contains(x)]
-    for plant in loop.model.extremes():
-        arrival, _ = follow(ClosedLoop(plant, loop.network), result.core, angles, late, 10_000 * len(late), 10_000)
+    wrong = [x for x in result.others if result.contains(x)] + list(apart[result.contains(apart)])
+    for exact in exact_loops(loop):
+        arrival, _, _ = follow(exact, result.core, angles, late, 10_000 * len(late), 10_000)
         wrong += list(late[~np.isfinite(arrival)])
     if len(wrong):
         raise LipctrlError(
@@ -370,7 +405,7 @@ def certified(proved: CertifiedSet, x: Array) -> NDArray[np.bool_]:
     return inside.reshape(x.shape[:-1])
 
 
-def _steps(core: Ellipsoid, loop: ClosedLoop) -> tuple[int, ...]:
+def images_after(core: Ellipsoid, loop: ClosedLoop) -> tuple[int, ...]:
     """After how many steps images are compared with the certified cells: more for a slow loop."""
     rho = np.max(np.abs(np.linalg.eigvals(linear_loop(loop, core.center)[0])))
     return STEPS if rho < 0.97 else SLOW_STEPS

@@ -16,8 +16,14 @@ from lipctrl.proofs.ellipsoid import Ellipsoid
 Array = NDArray[np.float64]
 
 
-def find_core(loop: ClosedLoop, center: Array, equilibrium: Interval, splits: int = 16) -> Ellipsoid | None:
-    """The largest proved core over a family of shapes; None if there is none."""
+def find_core(
+    loop: ClosedLoop, center: Array, equilibrium: Interval, splits: int = 16, like: Ellipsoid | None = None
+) -> Ellipsoid | None:
+    """The largest proved core over a family of shapes, or of the shape of another one; None if there is none."""
+    if like is not None:
+        core = _largest(loop, replace(like, center=center), equilibrium, splits)
+        if core is not None and core.volume > 0.3 * like.volume:
+            return core
     best: Ellipsoid | None = None
     for T in shapes(loop, center):
         least = _least(loop, Ellipsoid(center, T, 1.0), equilibrium)

@@ -6,6 +6,7 @@ they enter the core. Those that never do are told apart by where they go: to res
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,11 +76,15 @@ class Simulation:
     ----------
     starts : array, shape (N, n)
     arrival : array, shape (N,)
-        Steps until the trajectory enters the proved core; inf if it does not.
+        Steps until the trajectory enters the proved core; inf if it does not. With uncertain parameters the most at
+        their nominal and extreme values; inf, too, if these end full turns apart: then some value between them does not
+        converge, since the values that end at one copy of the equilibrium are an open set.
     steps : int
         How long the others were followed.
     drawn : array, shape (k, n), optional
         More starts that do not arrive, not on the grid.
+    turns : array, shape (P, N, n)
+        The full turns of the angles on arrival at each value; NaN if it does not arrive.
     """
 
     starts: Array
@@ -89,6 +94,15 @@ class Simulation:
     high: Array
     per_axis: int
     drawn: Array | None = None
+    turns: Array | None = None
+
+    @property
+    def apart(self) -> NDArray[np.bool_]:
+        """Starts from which two values of the parameters end full turns apart."""
+        if self.turns is None:
+            return np.zeros(len(self.starts), dtype=bool)
+        known = np.where(np.isnan(self.turns), np.inf, self.turns), np.where(np.isnan(self.turns), -np.inf, self.turns)
+        return np.asarray(np.any(known[1].max(axis=0) > known[0].min(axis=0), axis=-1))
 
     @property
     def converging(self) -> NDArray[np.bool_]:
@@ -103,7 +117,7 @@ class Simulation:
         rng = np.random.default_rng(0)
         some = rng.integers(len(lower), size=400)
         starts = np.clip(lower[some] + rng.random((400, len(self.low))) * (upper - lower)[some], self.low, self.high)
-        arrival, _ = follow(loop, core, angles, starts, 400 * min(max(self.steps, 300), 1000))
+        arrival, _, _ = follow(loop, core, angles, starts, 400 * min(max(self.steps, 300), 1000))
         return replace(self, drawn=starts[~np.isfinite(arrival)])
 
     def arrival_near(self, x: Array) -> Array:
@@ -134,31 +148,59 @@ def simulate_domain(
     budget: int = 1_500_000,
 ) -> Simulation:
     """Follow a grid of starts until they enter the core (modulo full turns), for `budget` steps in all."""
+    return simulate_values([(exact, core) for exact in exact_loops(loop)], low, high, angles, per_axis, budget)
+
+
+def exact_loops(loop: ClosedLoop) -> list[ClosedLoop]:
+    """The loop at the nominal and the extreme values of its uncertain parameters."""
+    return [ClosedLoop(plant, loop.network) for plant in loop.model.extremes()]
+
+
+def simulate_values(
+    loops: Sequence[tuple[ClosedLoop, Ellipsoid]],
+    low: Array,
+    high: Array,
+    angles: NDArray[np.bool_],
+    per_axis: int,
+    budget: int,
+) -> Simulation:
+    """Follow a grid of starts at several values of the parameters, each until it enters the core given with it."""
     axes = [a + (np.arange(per_axis) + 0.5) / per_axis * (b - a) for a, b in zip(low, high, strict=True)]
     starts = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(low))
-    arrival, steps = follow(loop, core, angles, starts, budget)
-    return Simulation(starts, arrival, steps, low, high, per_axis)
+    found = [follow(loop, core, angles, starts, budget) for loop, core in loops]
+    result = Simulation(
+        starts,
+        np.max([arrival for arrival, _, _ in found], axis=0),
+        min(steps for _, steps, _ in found),
+        low,
+        high,
+        per_axis,
+        turns=np.stack([turns for _, _, turns in found]),
+    )
+    return replace(result, arrival=np.where(result.apart, np.inf, result.arrival))
 
 
 def follow(
     loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], starts: Array, budget: int, longest: int = 3000
-) -> tuple[Array, int]:
-    """Steps until each trajectory enters the core (inf: it did not), and for how many steps they were followed.
+) -> tuple[Array, int, Array]:
+    """Steps until each trajectory enters the core (inf: it did not), for how many steps they were followed, and the
+    full turns of the angles on arrival, shape (N, n) (NaN: it did not).
 
     No longer than `longest`, and `budget` steps of all together.
     """
-    arrival = np.full(len(starts), np.inf)
+    arrival, turns = np.full(len(starts), np.inf), np.full(starts.shape, np.nan)
     periods = np.where(angles, 2 * np.pi, 0.0)
     moving, x, steps = np.arange(len(starts)), starts, 0
     while True:
         with np.errstate(over="ignore"):
             inside = np.sum((wrap(x - core.center, periods) @ core.T.T) ** 2, axis=1) <= core.radius**2
         arrival[moving[inside]] = steps
+        turns[moving[inside]] = np.where(angles, np.rint((x[inside] - core.center) / (2 * np.pi)), 0.0)
         going = ~inside & np.all(np.isfinite(x), axis=1)
         moving, x = moving[going], x[going]
         budget -= len(moving)
         if not len(moving) or budget < 0 or steps >= longest:
-            return arrival, steps
+            return arrival, steps, turns
         with np.errstate(all="ignore"):
             x = step(loop, x)
         steps += 1
@@ -174,7 +216,7 @@ def find_failures(
     depth = _depth(starts, simulation)
     chosen = np.argsort(-depth, kind="stable")[:most]
     starts = starts[chosen]
-    arrival, _ = follow(loop, core, angles, starts, 2000 * len(starts), 2000)
+    arrival, _, _ = follow(loop, core, angles, starts, 2000 * len(starts), 2000)
     starts = starts[~np.isfinite(arrival)]
     groups: dict[str, list[tuple[Array, Array]]] = {}
     for start, (kind, orbit) in zip(starts, fates(loop, angles, starts), strict=True):

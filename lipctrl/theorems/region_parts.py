@@ -1,13 +1,18 @@
 """The region of a loop with uncertain parameters: their box in parts, a region for each, and what all have in common.
 
 A trajectory of a constant parameter needs the region of one part only, with an equilibrium, a core, ellipsoids and
-ranks of its own. The smaller the parts, the larger what they have in common.
+ranks of its own. What is proved for a part holds for a part of it, where more can be proved: a tree, whose leaves cover
+the box. Three figures: the cells that all leaves have in common; the least share of a leaf, that of every value
+of the parameters; and the mean over the leaves, the share of all pairs of a state and a value.
+
+The cells in common cannot be all: from a state between the basins of two copies of the equilibrium (full turns apart)
+for two values, some value between does not converge (region_falsify.py). Such states are found by simulation and left.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
@@ -18,13 +23,31 @@ from numpy.typing import ArrayLike
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
+from lipctrl.presentation import bar
 from lipctrl.proofs.cells import CertifiedSet
-from lipctrl.theorems.region import Progress, RegionOfAttraction, certified_volume, find_region
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.theorems.region import (
+    LAST,
+    Progress,
+    RegionOfAttraction,
+    certified_volume,
+    confront,
+    find_region,
+    images_after,
+)
+from lipctrl.theorems.region_cells import fill
+from lipctrl.theorems.region_falsify import exact_loops, follow, simulate_values
 
 Ranges = Mapping[str, tuple[float, float]]
 
-NARROW, MOST = 0.017, 16
-"""A part is at most so wide about its middle, relatively, unless there would be more parts than this."""
+NARROW, MOST = 0.0126, 16
+"""A first part is at most so wide about its middle, relatively, unless there would be more of them than this."""
+_LEVEL = 8
+"""The finest grid of the first parts; one more whenever each side has been halved once more."""
+_PER_AXIS, _BUDGET = 48, 1_000_000
+_STARTS = 400
+"""So many uncertified starts show along which side to halve."""
 
 
 def find_common_region(
@@ -33,10 +56,13 @@ def find_common_region(
     equilibrium: ArrayLike,
     *,
     time_limit: float,
+    last_level: int = LAST,
+    most_parts: int = 400,
     progress: Progress | None = None,
     **options: Any,
 ) -> RegionOfAttraction | None:
-    """As `find_region`; a model with uncertain parameters in parts, each with its share of the time.
+    """As `find_region`; a model with uncertain parameters in parts, halved where most is lost until the time is up or
+    there are `most_parts`.
 
     Returns
     -------
@@ -45,16 +71,32 @@ def find_common_region(
     """
     boxes = cut(model.uncertain)
     if len(boxes) < 2:
-        return find_region(model, network, equilibrium, time_limit=time_limit, progress=progress, **options)
-    began, parts = time.perf_counter(), list[RegionOfAttraction]()
+        options |= {"last_level": last_level, "progress": progress}
+        return find_region(model, network, equilibrium, time_limit=time_limit, **options)
+    began, leaves = time.perf_counter(), list[RegionOfAttraction]()
     for place, box in enumerate(boxes):
-        say = progress and _prefixed(progress, f"part {place + 1} of {len(boxes)}: ")
+        options["progress"] = progress and _prefixed(progress, f"part {place + 1} of {len(boxes)}: ")
         left = max(time_limit - (time.perf_counter() - began), 0.0) / (len(boxes) - place)
-        part = find_region(model.with_uncertain(box), network, equilibrium, time_limit=left, progress=say, **options)
-        if part is None:
+        part = model.with_uncertain(box)
+        options["last_level"] = min(_LEVEL, last_level)
+        like = leaves[-1] if leaves else None
+        found = find_region(part, network, equilibrium, time_limit=left, like=like, **options)
+        if found is None:
             return None
-        parts.append(part)
-    return _common(parts, time.perf_counter() - began)
+        leaves.append(replace(found, weight=1.0 / len(boxes)))
+    deadline, share = began + time_limit, _pairs(leaves)
+    while share < options.get("enough", 1.0) and time.perf_counter() < deadline and len(leaves) < most_parts:
+        leaf = max(leaves, key=lambda leaf: leaf.weight * (1.0 - leaf.share))
+        leaves.remove(leaf)
+        leaves += _halves(leaf, deadline, last_level, halved=round(np.log2(1.0 / (len(boxes) * leaf.weight))))
+        share = _pairs(leaves)
+        if progress is not None:
+            progress(f"{len(leaves)} parts: {bar(share)} {100 * share:.2f} % of all states and parameters")
+    return _common(model, leaves, time.perf_counter() - began)
+
+
+def _pairs(leaves: list[RegionOfAttraction]) -> float:
+    return sum(leaf.weight * leaf.share for leaf in leaves)
 
 
 def cut(uncertain: Ranges) -> list[dict[str, tuple[float, float]]]:
@@ -74,25 +116,101 @@ def cut(uncertain: Ranges) -> list[dict[str, tuple[float, float]]]:
     return [dict(zip(uncertain, part, strict=True)) for part in product(*sides)]
 
 
+def _halves(leaf: RegionOfAttraction, deadline: float, last_level: int, halved: int) -> Iterator[RegionOfAttraction]:
+    """The two halves of a leaf that was halved so often, across the side along which most trajectories change their
+    end."""
+    model = leaf.cells.loop.model
+    level = min(_LEVEL + (halved + 1) // len(model.uncertain), last_level)
+    name = _side(leaf)
+    low, high = model.uncertain[name]
+    middle = 0.5 * low + 0.5 * high
+    for ends in ((low, middle), (middle, high)):
+        half = narrowed(leaf, model.with_uncertain({**model.uncertain, name: ends}), level, deadline)
+        yield replace(half, weight=0.5 * leaf.weight)
+
+
+def _side(leaf: RegionOfAttraction) -> str:
+    """The parameter whose ends disagree from most of some uncertified starts; of equals the relatively widest."""
+    uncertain = leaf.cells.loop.model.uncertain
+    starts = leaf.guide.starts[~leaf.contains(leaf.guide.starts)]
+    starts = np.random.default_rng(0).permutation(starts)[:_STARTS]
+    loops = exact_loops(leaf.cells.loop)[1:]
+    ends = np.stack([follow(loop, leaf.core, leaf.angles, starts, 600 * len(starts))[2] for loop in loops])
+    ends = ends.reshape(*[2] * len(uncertain), *starts.shape)
+    score = []
+    for axis, (low, high) in enumerate(uncertain.values()):
+        first, second = np.moveaxis(ends, axis, 0)
+        changed = float(np.any(first != second, axis=-1).mean()) if len(starts) else 0.0
+        score.append(changed + 1e-3 * (high - low) / (abs(high + low) or 1.0))
+    return list(uncertain)[int(np.argmax(score))]
+
+
+def narrowed(region: RegionOfAttraction, model: Model, level: int, deadline: float) -> RegionOfAttraction:
+    """The region of a part of the parameters' box: all that was proved, and more cells."""
+    outer = region.cells.loop
+    loop = ClosedLoop(model, outer.network, outer.action_error, outer.arithmetic)
+    cells, begun = region.cells.within(loop), region.guide
+    grid, angles = cells.grids[-1], region.angles
+    left = ~region.contains(begun.starts)
+    found = [
+        follow(exact, region.core, angles, begun.starts[left], 600 * int(left.sum())) for exact in exact_loops(loop)
+    ]
+    turns = np.zeros((len(found), *begun.starts.shape))
+    turns[:, left] = [turns for _, _, turns in found]
+    arrival = np.where(left, np.inf, 0.0)
+    arrival[left] = np.max([arrival for arrival, _, _ in found], axis=0)
+    guide = replace(begun, turns=turns)
+    guide = replace(guide, arrival=np.where(guide.apart, np.inf, arrival))
+
+    def share(grid: Any) -> float:
+        return certified_volume(grid, region.lower, region.upper)[0] / region.domain_volume
+
+    steps = images_after(region.core, loop)
+    fill(cells, len(cells.grids) - 1, steps, level, deadline, 1.0, share, arrival=guide.arrival_near)
+    volume, _ = certified_volume(grid, region.lower, region.upper)
+    found_more = replace(region, cells=cells, volume=volume, simulation=guide, guide=guide)
+    confront(found_more, loop, angles)
+    for part in (*cells.grids, *region.cells.grids):
+        part.forget()
+    return found_more
+
+
 def _prefixed(progress: Progress, words: str) -> Progress:
     return lambda stage: progress(words + stage)
 
 
-def _common(parts: list[RegionOfAttraction], seconds: float) -> RegionOfAttraction:
+def _common(model: Model, parts: list[RegionOfAttraction], seconds: float) -> RegionOfAttraction:
     """The cells of the domain that all parts have in common."""
     cells = CertifiedSet.common([part.cells for part in parts])
     first = parts[len(parts) // 2]
     boxes = [part.equilibrium for part in parts]
     volume, whole = certified_volume(cells.grids[-1], first.lower, first.upper)
-    return replace(
+    simulation = simulate_values(_extremes(model, parts), first.lower, first.upper, first.angles, _PER_AXIS, _BUDGET)
+    result = replace(
         first,
         equilibrium=Interval(np.min([b.lo for b in boxes], axis=0), np.max([b.hi for b in boxes], axis=0)),
         ellipsoids=(),
         cells=cells,
         volume=volume,
         domain_volume=whole,
-        failures=tuple(failure for part in parts for failure in part.failures)[:8],
+        simulation=simulation,
+        failures=tuple({id(failure): failure for part in parts for failure in part.failures}.values())[:8],
         seconds=seconds,
         history=(),
         parts=tuple(parts),
     )
+    confront(result, ClosedLoop(model, first.cells.loop.network), first.angles)
+    return result
+
+
+def _extremes(model: Model, parts: list[RegionOfAttraction]) -> list[tuple[ClosedLoop, Ellipsoid]]:
+    """The nominal and the extreme values of all parameters, each with the core of a part that holds it."""
+    found = []
+    for plant in model.extremes():
+        values = [getattr(plant, name) for name in model.uncertain]
+        for part in parts:
+            sides = zip(part.cells.loop.model.uncertain.values(), values, strict=True)
+            if all(low <= value <= high for (low, high), value in sides):
+                found.append((ClosedLoop(plant, part.cells.loop.network), part.core))
+                break
+    return found

@@ -111,7 +111,7 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
         f"{_arrives(model, region)}"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
         + f": {100 * region.share:.2f} % of the domain {_box(region)}; of simulated starts "
-        f"{100 * region.simulation.share:.2f} % converge.{_others(region)}"
+        f"{100 * region.simulation.share:.2f} % converge.{_apart(region)}{_each(region)}{_others(region)}"
     )
     if not in_goal(model.goal, region):
         reason = f"the loop does not rest in its goal set, though {words}"
@@ -127,6 +127,8 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
             share=region.share,
             simulated_share=region.simulation.share,
             final_half_widths=region.final_half_widths if region.disturbed else None,
+            least_share=region.least_share if region.parts else None,
+            pairs_share=region.pairs_share if region.parts else None,
         )
     return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(model, region))
 
@@ -150,6 +152,27 @@ def _arrives(model: Model, region: RegionOfAttraction) -> str:
     names = model.state_names or tuple(f"x[{i}]" for i in range(model.n_states))
     sides = zip(names, region.final_half_widths, strict=True)
     return f"comes and stays within {', '.join(f'{number_up(w, 3)} ({name})' for name, w in sides)} of {its}"
+
+
+def _apart(region: RegionOfAttraction) -> str:
+    """From which starts no proof for all parameters can exist, in words."""
+    share = region.simulation.apart.mean()
+    return (
+        f" From {100 * share:.2f} % extreme values of the parameters end full turns apart, so that some value between "
+        "them does not converge: they cannot be certified for all."
+        if share
+        else ""
+    )
+
+
+def _each(region: RegionOfAttraction) -> str:
+    """What holds for each value of the parameters by itself, in words."""
+    if not region.parts:
+        return ""
+    return (
+        f" For each value by itself at least {100 * region.least_share:.2f} % of the domain is certified, "
+        f"{100 * region.pairs_share:.2f} % of all pairs of a state and a value ({len(region.parts)} parts)."
+    )
 
 
 def _others(region: RegionOfAttraction) -> str:

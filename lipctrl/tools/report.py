@@ -48,7 +48,7 @@ def report_json(report: Report, certificate: Path | None) -> dict[str, Any]:
 def _region(region: Region | None) -> dict[str, Any] | None:
     if region is None:
         return None
-    of_cells = ("domain_volume", "share", "simulated_share", "final_half_widths")
+    of_cells = ("domain_volume", "share", "simulated_share", "least_share", "pairs_share", "final_half_widths")
     more = {"cells": of_cells, "ellipsoids": ("simulated_share",)}.get(region.kind, ())
     return {key: getattr(region, key) for key in ("kind", "volume", *more, "units")}
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipctrl.errors import LoopError, PlantError
+from lipctrl.errors import LipctrlError, LoopError, PlantError
 from lipctrl.intervals.functions import arctan, clip
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
@@ -52,6 +52,7 @@ class Cart(Model):
 
 POLICY = Network([Affine([[1.0, 1.5], [0.5, -0.5]], [0.1, 0.0]), Elementwise("tanh", 2), Affine([[-3.0, 0.1]])])
 RANGES = {"mass": (0.96, 1.04), "hill": (1.19, 1.21)}
+HILL = (1.17, 1.23)
 
 
 def _find(model: Model, **options: Any) -> RegionOfAttraction:
@@ -284,12 +285,15 @@ def test_false_claims_about_float32_are_rejected(
 
 @pytest.fixture(scope="module")
 def parts() -> tuple[RegionOfAttraction, dict[str, Any]]:
-    model = Cart(hill=(1.15, 1.25))
+    """Two parts, one of them halved: in the certificate the part that was not, the other, and its halves."""
+    model = Cart(hill=HILL)
     guess = newton(model, POLICY, np.zeros(2))
-    region = find_common_region(model, POLICY, guess, time_limit=900.0, last_level=5)
+    region = find_common_region(model, POLICY, guess, time_limit=900.0, last_level=5, most_parts=3)
     assert region is not None and len(region.parts) == 3
     proved = [Part(part.cells, part.equilibrium, part.stages) for part in region.parts]
-    return region, region_certificate(proved, region.lower, region.upper, region.volume, model=model)
+    certificate = region_certificate(proved, region.lower, region.upper, region.volume, model=model)
+    assert [part.get("within") for part in certificate["parts"]] == [None, None, 1, 1]
+    return region, certificate
 
 
 def test_parts_of_the_parameters_are_proved_apart_and_intersected(
@@ -298,35 +302,81 @@ def test_parts_of_the_parameters_are_proved_apart_and_intersected(
     region, certificate = parts
     code, text = _check(certificate, tmp_path)
     assert code == 0, text
-    assert "hill in [1.15, 1.25]" in text and "certified in all of 3 parts converges to x*" in text
-    assert 0.1 < region.share <= min(part.share for part in region.parts)
+    assert "hill in [1.17, 1.23]" in text and "certified in all of 3 parts converges to x*" in text
+    assert 0.1 < region.share <= region.least_share == min(part.share for part in region.parts)
+    assert region.least_share <= region.pairs_share <= max(part.share for part in region.parts)
+    least, pairs = (float(part.split(" %")[0]) for part in text.split("at least ")[-2:])
+    assert least == pytest.approx(100 * region.least_share, abs=2e-4)
+    assert pairs == pytest.approx(100 * region.pairs_share, abs=2e-4)
     starts = np.random.default_rng(6).uniform(-2, 2, (400, 2))
-    starts = starts[region.contains(starts)]
-    for hill in np.linspace(1.15, 1.25, 9):
-        x = starts
+    inside = region.contains(starts)
+    assert np.array_equal(inside, np.logical_and.reduce([part.contains(starts) for part in region.parts]))
+    for hill in [*HILL, *np.random.default_rng(7).uniform(*HILL, 7)]:
+        x = starts[inside]
         for _ in range(500):
             x = Cart(hill=hill).advance(x, POLICY(x))
         rest = newton(Cart(hill=hill), POLICY, np.zeros(2))
         assert np.max(np.abs(x - rest)) < 1e-6
 
 
+def test_what_holds_for_some_parameters_holds_for_fewer(parts: tuple[RegionOfAttraction, dict[str, Any]]) -> None:
+    region, _ = parts
+    inner = [part for part in region.parts if part.cells.outer is not None]
+    assert len(inner) == 2
+    for part in inner:
+        outer = part.cells.outer
+        assert outer is not None and outer is inner[0].cells.outer
+        assert len(part.cells.own_records) == len(part.cells.records) - len(outer.records)
+        for grid, wider in zip(part.cells.grids, outer.grids, strict=True):
+            assert np.all(grid.marked[wider.marked_at(grid.level)])
+    for loop in (
+        ClosedLoop(Cart(hill=(1.16, 1.18)), POLICY),
+        ClosedLoop(Cart(hill=HILL), POLICY, 1e-3),
+        ClosedLoop(Cart(hill=HILL), Network([Affine([[-3.0, -3.0]])])),
+    ):
+        with pytest.raises(LipctrlError, match="part of their box, of the same loop"):
+            inner[0].cells.within(loop)
+
+
+def _volume(certificate: dict[str, Any]) -> None:
+    certificate["domain"]["volume"] = _times(certificate["domain"]["volume"], 1.02)
+
+
 PART_DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
-    "a part missing": lambda c: c["parts"].pop(1),
-    "a gap": lambda c: c["parts"][1]["parameters"][0].__setitem__(0, (1.19).hex()),
+    "a part missing": lambda c: c["parts"].pop(0),
+    "a half missing": lambda c: c["parts"].pop(3),
+    "a gap": lambda c: c["parts"][3]["parameters"][0].__setitem__(0, (1.226).hex()),
     "a part elsewhere": lambda c: c["parts"][0].update(parameters=[[(0.4).hex(), (0.5).hex()]]),
     "parts exchanged": lambda c: c["parts"][0].update(
-        core=c["parts"][2]["core"], equilibrium=c["parts"][2]["equilibrium"]
+        core=c["parts"][1]["core"], equilibrium=c["parts"][1]["equilibrium"]
     ),
-    "wider parameters": lambda c: c["model"]["parameters"][0].update(upper=(1.26).hex()),
-    "volume of one part": lambda c: c["domain"].update(volume=_times(c["domain"]["volume"], 1.02)),
-    "cells of another part": lambda c: c["parts"][0].update(
-        {key: c["parts"][2][key] for key in ("records", "cells", "grids", "grid")}, ellipsoids=[]
-    ),
+    "wider parameters": lambda c: c["model"]["parameters"][0].update(upper=(1.24).hex()),
+    "a cell that one part lacks": _volume,
     "no parts": lambda c: c.update(parts=[]),
-    "another grid": lambda c: c["parts"][2]["grids"][-1].update(
-        low=[_times(v, 1.25) for v in c["parts"][2]["grids"][-1]["low"]]
+    "within another part": lambda c: c["parts"][3].update(within=0),
+    "within a half": lambda c: c["parts"][3].update(within=2),
+    "within itself": lambda c: c["parts"][3].update(within=3),
+    "within none": lambda c: c["parts"][3].update(within=-1),
+    "a core of its own": lambda c: c["parts"][3].update(core=c["parts"][1]["core"]),
+    "cells of the outer part again": lambda c: c["parts"][3].update(
+        records=c["parts"][1]["records"], cells=c["parts"][1]["cells"]
+    ),
+    "another grid": lambda c: c["parts"][0]["grids"][-1].update(
+        low=[_times(v, 1.25) for v in c["parts"][0]["grids"][-1]["low"]]
     ),
 }
+
+
+def test_shares_of_parts_count_what_they_cover_once() -> None:
+    whole = np.array([[0.0, 1.0], [2.0, 4.0], [5.0, 5.0]])
+    half, rest = whole.copy(), whole.copy()
+    half[0, 1], rest[0, 0] = 0.5, 0.25
+    assert check_cells._shares(whole, [half, rest]) == pytest.approx([0.5, 0.5], abs=1e-9)
+    assert sum(check_cells._shares(whole, [half, rest, whole])) <= 1.0
+    assert check_cells._shares(np.zeros((1, 2)), [np.array([[-1.0, 1.0]])]) == pytest.approx([1.0])
+    rest[0, 0] = 0.5 + 1e-15
+    with pytest.raises(check_cells.Rejected, match="do not cover"):
+        check_cells._shares(whole, [half, rest])
 
 
 @pytest.mark.parametrize("name", PART_DAMAGES)
@@ -344,7 +394,7 @@ def test_false_claims_about_parts_are_rejected(
 
 def test_the_box_of_parameters_is_cut_where_it_is_relatively_widest() -> None:
     boxes = cut({"mass": (0.95, 1.05), "length": (0.99, 1.01)})
-    assert [box["length"] for box in boxes] == [(0.99, 1.01)] * 3
+    assert [box["length"] for box in boxes] == [(0.99, 1.01)] * 4
     assert boxes[0]["mass"][0] == 0.95 and boxes[-1]["mass"][1] == 1.05
     assert all(a["mass"][1] == b["mass"][0] for a, b in pairwise(boxes))
     assert cut({}) == [{}] and len(cut({"a": (0.5, 1.5), "b": (-1.0, 1.0)})) <= 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.proofs.closed_loop import ClosedLoop, box_forms
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.grid import Grid
-from lipctrl.theorems.region import find_region
+from lipctrl.theorems.region import confront, find_region
 from lipctrl.theorems.region_falsify import (
     CYCLE,
     ESCAPE,
@@ -109,8 +110,41 @@ def test_a_trajectory_that_is_still_on_its_way_refutes_nothing() -> None:
     low, high = np.array([-1e5, -1.0]), np.array([1e5, 1.0])
     simulation = simulate_domain(slow, core, low, high, NO_ANGLES, per_axis=8)
     assert not np.all(simulation.converging) and find_failures(slow, core, NO_ANGLES, simulation) == ()
-    arrival, _ = follow(_loop(lambda x, y: (0.5 * x, 0.5 * y)), core, NO_ANGLES, np.array([[1e13, 0.0]]), 1000)
+    arrival, _, _ = follow(_loop(lambda x, y: (0.5 * x, 0.5 * y)), core, NO_ANGLES, np.array([[1e13, 0.0]]), 1000)
     assert np.isfinite(arrival[0])
+
+
+def test_between_parameters_that_end_full_turns_apart_one_does_not_converge() -> None:
+    """A heavy pendulum falls back where a light one passes; nearer to the value between it hesitates longer."""
+    network = load_policy(POLICIES / "pendulum-ppo").network
+    angles, ball = np.array([True, False]), Ellipsoid(np.array([0.0166, 0.0]), np.eye(2), 0.1)
+    ends = {"m": (0.95, 1.05), "l": (0.95, 1.05)}
+    loop = ClosedLoop(Pendulum().with_uncertain(ends), network)
+    simulation = simulate_domain(loop, ball, *(loop.model.state_low, loop.model.state_high), angles, per_axis=16)
+    assert simulation.turns is not None and simulation.turns.shape == (5, 256, 2)
+    assert 0.3 < simulation.apart.mean() < 0.5
+    assert np.array_equal(simulation.converging, ~simulation.apart)
+
+    def arrive(size: float) -> tuple[float, float]:
+        plant = ClosedLoop(Pendulum(mass=size, length=size), network)
+        arrival, _, turns = follow(plant, ball, angles, start[None], 2000)
+        return float(arrival[0]), float(turns[0, 0])
+
+    lightest, heaviest = simulation.turns[1, :, 0], simulation.turns[-1, :, 0]
+    start = simulation.starts[np.flatnonzero(lightest != heaviest)[0]]
+    low, high, longest = 0.95, 1.05, max(arrive(0.95)[0], arrive(1.05)[0])
+    for _ in range(48):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if arrive(middle)[1] == arrive(low)[1] else (low, middle)
+    assert arrive(low)[1] != arrive(high)[1]
+    assert min(arrive(low)[0], arrive(high)[0]) > longest + 40
+    region: Any = SimpleNamespace(
+        simulation=simulation, others=(), core=ball, contains=lambda x: np.zeros(len(x), bool)
+    )
+    confront(region, loop, angles)
+    region.contains = lambda x: np.all(x == start, axis=1)
+    with pytest.raises(LipctrlError, match="contradicts the simulation"):
+        confront(region, loop, angles)
 
 
 def test_a_far_angle_is_no_escape() -> None:

@@ -46,7 +46,7 @@ def certify(
     target: ArrayLike | None = None,
     tolerance: ArrayLike | None = None,
     dt: float | None = None,
-    solver: str = "barrier",
+    solver: str = "auto",
     time_limit: float = 60.0,
     nonlinear: bool | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
@@ -67,7 +67,7 @@ def certify(
         State in which the loop should rest, and half widths of the goal set about it.
     dt : float, optional
         Seconds per step, where the plant does not say it.
-    solver : {"barrier", "clarabel", "scs", "mosek"}
+    solver : {"auto", "low_rank", "barrier", "clarabel", "scs", "mosek"}
         For the Lipschitz bound; the closed-loop inequalities use "barrier".
     time_limit : float
         Seconds for the search as a whole, about.

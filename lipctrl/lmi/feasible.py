@@ -13,10 +13,13 @@ t_i = product of squared spectral norms of all later layers, tightened.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lipctrl.lmi.lmi import MatrixInequality, Multiplier, Values
+from lipctrl.lmi.lmi import Factor, MatrixInequality, Multiplier, Values
 from lipctrl.lmi.multipliers import Signals
 
 Array = NDArray[np.float64]
@@ -44,31 +47,55 @@ def feasible_multipliers(
     """
     sizes = signals.sizes
     starts = np.concatenate([[0], np.cumsum(sizes)])
+    spans = [np.arange(a, b) for a, b in pairwise(starts)]
+    #: Q lies on some blocks, of which few go back behind the last layer
+    blocks = [j for j, span in enumerate(spans) if np.any(output[:, span])]
     Q: Array | None = None
     floor = 1e-12 * float(np.max(np.sum(output**2, axis=0))) or 1e-24
     multipliers = [0.0] * (len(sizes) - 1)
     for k in range(len(sizes) - 1, 0, -1):
         if sizes[k] == 0:
             continue
-        e, w = slice(0, starts[k]), slice(starts[k], starts[k + 1])
-        a, b = signals.A[k - 1].dense(sizes[:k]), signals.B[k - 1].dense(sizes[:k])
+        A, B = signals.A[k - 1], signals.B[k - 1]
+        before = sorted({j for j in (0, *blocks, *A.blocks, *B.blocks) if j < k and sizes[j]})
+        a, b = _rows(A, before, sizes), _rows(B, before, sizes)
         cv, rv = -(a + b) / 2, (a - b) / 2
         if Q is None:
             # Q = Z'Z with few rows: (2 t I - Zw'Zw)^-1 through the small matrix I - Zw Zw' / 2t
-            Ze, Zw = output[:, e] + output[:, w] @ cv, output[:, w]
+            Zw = output[:, spans[k]]
+            Ze = output[:, np.concatenate([spans[j] for j in before])] + Zw @ cv
             small = Zw @ Zw.T
             t = inflation * max(float(np.linalg.eigvalsh(small)[-1]), floor)
             Q = Ze.T @ np.linalg.solve(np.eye(len(small)) - small / (2 * t), Ze) + 2 * t * rv.T @ rv
         else:
+            Q = _spread(Q, blocks, [*before, k], sizes)
+            e, w = slice(0, len(Q) - sizes[k]), slice(len(Q) - sizes[k], len(Q))
             t = inflation * max(float(np.linalg.eigvalsh(Q[w, w])[-1]), floor)
             Q = _absorb(*_centred(Q, e, w, cv), Q[w, w], rv, t)
         Q = (Q + Q.T) / 2
+        blocks = before
         multipliers[k - 1] = t
     if Q is None:
         Q = output.T @ output
     weighted = Q / np.outer(input_weight, input_weight)
     rho = inflation * max(float(np.linalg.eigvalsh(weighted)[-1]), 0.0)
     return multipliers, max(rho, 1e-6 * float(np.abs(weighted).max()), floor)
+
+
+def _rows(factor: Factor, blocks: Sequence[int], sizes: Sequence[int]) -> Array:
+    """Midpoints of a factor over some blocks."""
+    return np.hstack(
+        [factor.blocks[j].mid if j in factor.blocks else np.zeros((factor.rows, sizes[j])) for j in blocks]
+    )
+
+
+def _spread(Q: Array, old: Sequence[int], new: Sequence[int], sizes: Sequence[int]) -> Array:
+    """Q on the blocks `old` as a matrix on the blocks `new`, which are more."""
+    starts = dict(zip(new, np.cumsum([0, *(sizes[j] for j in new)]), strict=False))
+    place = np.concatenate([np.arange(starts[j], starts[j] + sizes[j]) for j in old])
+    out = np.zeros((sum(sizes[j] for j in new),) * 2)
+    out[np.ix_(place, place)] = Q
+    return out
 
 
 def inside(inequality: MatrixInequality, values: Values, share: float) -> dict[str, Array]:

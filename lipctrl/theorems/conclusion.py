@@ -24,7 +24,7 @@ LITTLE = 1e-8
 SHARES = (1e-9, 1e-6, 1e-3, 0.1, 1.0)
 
 
-def suggest(lmi: LMI, solver: str = "barrier", **options: Any) -> Solution:
+def suggest(lmi: LMI, solver: str = "auto", **options: Any) -> Solution:
     """What the solver says or, where it breaks down, the closed-form start of `lmi`, with the reason in its note."""
     try:
         return solve(lmi, solver, **options)

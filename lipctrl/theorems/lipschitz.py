@@ -135,7 +135,7 @@ def lipschitz(
     policy: Any,
     method: str = "auto",
     region: tuple[Any, Any] | None = None,
-    solver: str = "barrier",
+    solver: str = "auto",
     *,
     gap: float = 1e-7,
     time_limit: float | None = None,
@@ -154,15 +154,16 @@ def lipschitz(
     region : (low, high), optional
         Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two
         points of it.
-    solver : {"barrier", "anytime", "clarabel", "scs", "mosek"}
-        "anytime" spends a minute on what is too large for "barrier".
+    solver : {"auto", "low_rank", "barrier", "anytime", "clarabel", "scs", "mosek"}
+        "auto" sweeps low-rank signals through the network, and goes on with the interior-point method "barrier" where
+        they do not reach the gap; "anytime" is a first-order method on the multipliers.
     gap : float
         Relative duality gap of rho = upper^2 at which the solver stops.
     time_limit : float, optional
         Seconds for the solver; then its best feasible numbers are proved. Stating and proving the inequality come on
         top.
     memory_limit : float, optional
-        Bytes, forecast before they are taken. Where "barrier" needs more, "anytime" takes its place, and then, or
+        Bytes, forecast before they are taken. Where the solver needs more, "anytime" takes its place, and then, or
         where stating and proving the inequality needs more, "product" (`note` says so).
     warm : Bound, optional
         Of a similar policy or region: the solver starts from there if the layers have the same sizes and that is
@@ -233,7 +234,7 @@ def lipschitz(
     if product < upper and (solution.status != "optimal" or product < 0.999 * upper):
         note = f"{solver} stopped at {upper:.6g}: the product of norms is less"
         return replace(simple, sdp_lower=sdp_lower, note=note, seconds=time.perf_counter() - began)
-    used = solution.solver if solution.solver in ("anytime", "none") else solver
+    used = "barrier" if solution.solver == "chain" else solution.solver
     start = solution.start if warm is not None and solution.start != "warm" else ""
     certificate = {"theorem": "lipschitz", "network": network_block(network), **claim(statement, proved)}
     certificate["information"] = {"attained_by": [pair.x.tolist(), pair.y.tolist()], "solver": used}

@@ -50,7 +50,7 @@ class SmallGain:
         )
 
 
-def prove_global(loop: Loop, solver: str = "barrier") -> SmallGain | None:
+def prove_global(loop: Loop, solver: str = "auto") -> SmallGain | None:
     """Both bounds of the global theorem, proved (whatever their product); None if the plant was not proved stable."""
     plant_part = _plant_part(loop.plant, None, None, None)
     if plant_part is None:

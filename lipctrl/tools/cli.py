@@ -33,6 +33,8 @@ class Method(StrEnum):
 
 
 class Solver(StrEnum):
+    auto = "auto"
+    low_rank = "low_rank"
     barrier = "barrier"
     anytime = "anytime"
     clarabel = "clarabel"
@@ -111,7 +113,7 @@ def bound(
             metavar="LOW HIGH", help="Box of observations: lists such as -1,-1,-8 1,1,8 (or one number each)."
         ),
     ] = None,
-    solver: SolverChoice = Solver.barrier,
+    solver: SolverChoice = Solver.auto,
     gap: Annotated[float, typer.Option("--gap", help="Relative gap to the optimum of the program.")] = 1e-7,
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", metavar="SECONDS", min=0.0, help="For the solver.")
@@ -170,7 +172,7 @@ def certify(
     dt: Annotated[
         float | None, typer.Option("--dt", metavar="SECONDS", help="Seconds per step, if the environment has no dt.")
     ] = None,
-    solver: SolverChoice = Solver.barrier,
+    solver: SolverChoice = Solver.auto,
     time_limit: Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds for the search, about.")] = 60.0,
     nonlinear: Annotated[
         bool | None,

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import lipctrl
-from lipctrl.lmi.solvers import barrier, chain, one_layer
+from lipctrl.lmi.solvers import barrier, chain, low_rank, one_layer
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.loop import Loop
@@ -131,7 +131,7 @@ def faulty(fault: str, rng: np.random.Generator) -> Iterator[None]:
         return solve
 
     with contextlib.ExitStack() as stack:
-        for module in (barrier, chain, one_layer):
+        for module in (barrier, chain, low_rank, one_layer):
             stack.enter_context(mock.patch.object(module, "solve", spoiled(module.solve)))
         stack.enter_context(np.errstate(all="ignore"))
         yield
@@ -245,14 +245,14 @@ def test_the_whole_way_with_solvers_that_lie() -> None:
 SCRIPT = """
 import os, signal, sys, time
 end = sys.argv[1]
-from lipctrl.lmi.solvers import one_layer, chain, barrier
+from lipctrl.lmi.solvers import low_rank, one_layer, chain, barrier
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def ends(*arguments, **options):
     if end == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     print("solving", file=sys.stderr, flush=True)
     time.sleep(30)
-for module in (one_layer, chain, barrier):
+for module in (low_rank, one_layer, chain, barrier):
     module.solve = ends
 from lipctrl.tools.cli import main
 sys.argv[1:] = ["bound", sys.argv[2], "-o", sys.argv[3], "--json"]

@@ -416,9 +416,9 @@ def test_what_is_not_a_chain_is_left_to_the_general_method():
         assert chain.recognise(lmi) is None
         with pytest.raises(SolverError, match="barrier"):
             chain.solve(lmi)
-    assert solve(no_hidden).objective == pytest.approx(9.0, rel=1e-6)
-    assert solve(shifted).solver == "barrier"
-    assert solve(stated(network)).solver == "chain"
+    assert solve(no_hidden, "barrier").objective == pytest.approx(9.0, rel=1e-6)
+    assert solve(shifted, "barrier").solver == "barrier"
+    assert solve(stated(network), "barrier").solver == "chain"
 
 
 def test_a_layer_linear_on_the_region_is_passed_through():

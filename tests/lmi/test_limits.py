@@ -87,16 +87,17 @@ def test_too_little_memory_passes_on_to_the_first_order_method_and_then_gives_up
     found = chain.recognise(lmi)
     small, large = anytime.forecast(found.reduction.chain), chain.forecast(found)
     assert small < large
-    assert solve(lmi, memory_limit=large).solver == "chain"
-    between = solve(lmi, memory_limit=large - 1, time_limit=0.1)
+    assert solve(lmi, "barrier", memory_limit=large).solver == "chain"
+    between = solve(lmi, "barrier", memory_limit=large - 1, time_limit=0.1)
     assert between.solver == "anytime" and "MB" in between.note
     check_feasible(lmi, {**between.values, "rho": between.values["rho"] * (1 + 1e-9)})
     for limit in (small - 1, 0):
-        with pytest.raises(MemoryLimitError, match="product"):
-            solve(lmi, memory_limit=limit)
+        for solver in ("auto", "barrier"):
+            with pytest.raises(MemoryLimitError, match="product"):
+                solve(lmi, solver, memory_limit=limit)
     with pytest.raises(MemoryLimitError, match="Allow more"):
         solve(stated(shift=True), memory_limit=0)
-    assert solve(stated(WIDE), memory_limit=1e9).solver == "barrier"
+    assert solve(stated(WIDE), "barrier", memory_limit=1e9).solver == "barrier"
 
 
 @pytest.mark.parametrize("limits", [{"gap": 0.0}, {"gap": np.nan}, {"time_limit": -1}, {"memory_limit": np.nan}])
@@ -120,7 +121,7 @@ def test_a_breakdown_returns_the_best_iterate(monkeypatch, count, method):
         healthy(self)
 
     monkeypatch.setattr(Schur, "factor", failing)
-    broken = solve(lmi, gap=1e-9)
+    broken = solve(lmi, "barrier", gap=1e-9)
     monkeypatch.undo()
     assert broken.status == "inaccurate" and broken.iterations == count
     check_feasible(lmi, broken.values)

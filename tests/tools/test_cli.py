@@ -289,7 +289,7 @@ def test_bound_prints_and_passes_the_region(monkeypatch: pytest.MonkeyPatch, net
     assert seen == [
         "local",
         ([-1.0], [2.5]),
-        "barrier",
+        "auto",
         {"gap": 1e-5, "time_limit": 3.0, "memory_limit": 200e6},
     ]
     assert "28.124" in answer.out

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from numbers import Real
 
 import numpy as np
 
 from lipctrl.errors import LipctrlError, MemoryLimitError, SolverError
-from lipctrl.lmi.lmi import LMI
+from lipctrl.lmi.lmi import LMI, Values
 from lipctrl.lmi.solvers.solution import Solution, attempt
 
 __all__ = ["SOLVERS", "Solution", "check_limits", "solve"]
 
-SOLVERS = ("barrier", "anytime", "clarabel", "scs", "mosek")
+SOLVERS = ("auto", "low_rank", "barrier", "anytime", "clarabel", "scs", "mosek")
+
+#: neurons of one hidden layer beyond which the method made for it is the faster one
+WIDE = 1500
 
 
 def solve(
     lmi: LMI,
-    solver: str = "barrier",
+    solver: str = "auto",
     *,
     gap: float = 1e-7,
     time_limit: float | None = None,
@@ -31,9 +35,11 @@ def solve(
     ----------
     lmi : LMI
         With a strictly feasible start, for "barrier".
-    solver : {"barrier", "anytime", "clarabel", "scs", "mosek"}
-        "barrier" is the structured interior-point method of this package, "anytime" a first-order method for a minute
-        on networks too large for it, the others go through CVXPY.
+    solver : {"auto", "low_rank", "barrier", "anytime", "clarabel", "scs", "mosek"}
+        "low_rank" sweeps low-rank dual signals through the network: the fastest for LipSDP, and for nothing else.
+        "barrier" is the structured interior-point method of this package, for every LMI. "auto" is "low_rank" for
+        LipSDP, and "barrier" for the rest, for very wide single layers, and where the gap is not reached otherwise.
+        "anytime" is a first-order method on the multipliers; the others go through CVXPY.
     gap : float
         Relative duality gap at which to stop (for "scs": its tolerance; for "anytime": relative progress).
     time_limit : float, optional
@@ -41,11 +47,11 @@ def solve(
         if there was no time for any, the start of `lmi`. The solvers of CVXPY know their own limits: what they return
         then may be infeasible.
     memory_limit : float, optional
-        Bytes. What "barrier" needs is forecast before it is allocated; if that is too much, LipSDP goes to "anytime".
-        The solvers of CVXPY have no such limit.
+        Bytes. What "low_rank" and "barrier" need is forecast before it is allocated; if that is too much, LipSDP goes
+        to "anytime". The solvers of CVXPY have no such limit.
     warm : Solution, optional
-        Of a similar problem, by "barrier". Taken if sizes agree and it is nearer than the start in closed form
-        (`Solution.start` says so); it changes the number of iterations, not what is returned.
+        Of a similar problem, by "auto" or "low_rank", for these and "barrier". Taken if most neurons are the same and
+        it is not far (`Solution.start` says so); it changes the number of iterations, not what is returned.
 
     Raises
     ------
@@ -61,8 +67,15 @@ def solve(
 def _solved(
     lmi: LMI, solver: str, gap: float, time_limit: float | None, memory_limit: float | None, warm: Solution | None
 ) -> Solution:
+    allowed = np.inf if memory_limit is None else memory_limit
+    if solver == "auto":
+        return _auto(lmi, gap, time_limit, allowed, warm)
+    if solver == "low_rank":
+        from lipctrl.lmi.solvers import low_rank
+
+        return low_rank.solve(lmi, gap=gap, time_limit=time_limit, memory_limit=allowed, warm=_kept(warm))
     if solver == "barrier":
-        return _interior_point(lmi, gap, time_limit, np.inf if memory_limit is None else memory_limit, warm)
+        return _from_signals(lmi, gap, time_limit, allowed, warm)
     if solver == "anytime":
         from lipctrl.lmi.solvers import anytime
 
@@ -89,21 +102,86 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
-def _interior_point(
+def _auto(lmi: LMI, gap: float, time_limit: float | None, memory_limit: float, warm: Solution | None) -> Solution:
+    """Low-rank signals; where they do not reach the gap, an interior-point method from near them."""
+    from lipctrl.lmi.solvers import feedforward, low_rank
+
+    found = feedforward.recognise(lmi)
+    if found is None or (found.form.depth == 1 and found.form.sizes[1] > WIDE):
+        return _from_signals(lmi, gap, time_limit, memory_limit, warm)
+    if low_rank.forecast(found.form) > memory_limit:
+        return _interior_point(lmi, gap, time_limit, memory_limit, None)
+    began = time.perf_counter()
+    first = low_rank.solve(lmi, gap=gap, time_limit=time_limit, warm=_kept(warm), recognised=found)
+    left = None if time_limit is None else began + time_limit - time.perf_counter()
+    if first.status == "optimal" or (left is not None and left <= 0 and np.isfinite(first.objective)):
+        return first
+    try:
+        second = _from_signals(lmi, gap, None if left is None else max(left, 0.0), memory_limit, first)
+    except MemoryLimitError:
+        if not np.isfinite(first.objective):
+            raise
+        return first
+    return _better(replace(second, start=first.start, kept=first.kept), first, gap)
+
+
+def _from_signals(
     lmi: LMI, gap: float, time_limit: float | None, memory_limit: float, warm: Solution | None
 ) -> Solution:
+    """An interior-point method; with a warm start from near the central path, where low-rank signals lead."""
+    from lipctrl.lmi.solvers import feedforward, low_rank
+    from lipctrl.lmi.solvers.warm import carried
+
+    if warm is None:
+        return _interior_point(lmi, gap, time_limit, memory_limit, None)
+    began = time.perf_counter()
+    found = feedforward.recognise(lmi)
+    signals, words = (None, "cold (no LipSDP)") if found is None else carried(_kept(warm), found)
+    known = None
+    if found is not None and signals is not None:
+        known = low_rank.central(found.form, signals, None if time_limit is None else began + time_limit)
+        words = words if known is not None else "cold (the warm start is too far)"
+    start = None if found is None or known is None else (found.values(*known[:2]), known[2])
+
+    def left() -> float | None:
+        return None if time_limit is None else max(began + time_limit - time.perf_counter(), 0.0)
+
+    solution = replace(_interior_point(lmi, gap, left(), memory_limit, start), start=words, kept=warm.kept)
+    if start is None or solution.status != "inaccurate":
+        return solution
+    second = _interior_point(lmi, gap, left(), memory_limit, None)
+    words = f"cold (the warm start failed after {solution.iterations} iterations)"
+    return _better(replace(second, start=words), solution, gap)
+
+
+def _kept(warm: Solution | None) -> object:
+    """What a solution keeps for a warm start; of another method, the solution itself, so that it is refused."""
+    return warm if warm is None or warm.kept is None else warm.kept
+
+
+def _better(second: Solution, first: Solution, gap: float) -> Solution:
+    """The second solution, with the better bounds of the two."""
+    best = min(second, first, key=lambda each: each.objective)
+    out = replace(second, values=best.values, objective=best.objective, lower=max(second.lower, first.lower))
+    return replace(out, status="optimal") if out.gap <= gap else out
+
+
+def _interior_point(
+    lmi: LMI, gap: float, time_limit: float | None, memory_limit: float, known: tuple[Values, float] | None
+) -> Solution:
+    """The method for the structure of `lmi`, from its own start or from a known point and lower bound."""
     from lipctrl.lmi.solvers import anytime, barrier, chain, one_layer
 
-    kept = warm if warm is None or warm.kept is None else warm.kept
+    start, lower = known or (None, -np.inf)
     needed = []
     if (parts := one_layer.applies(lmi)) is not None:
         needed.append(one_layer.forecast(lmi, parts))
         if needed[-1] <= memory_limit:
-            return one_layer.solve(lmi, parts, gap=gap, time_limit=time_limit, warm=kept)
+            return one_layer.solve(lmi, parts, gap=gap, time_limit=time_limit, start=start, lower=lower)
     if (found := chain.recognise(lmi)) is not None:
         needed.append(chain.forecast(found))
         if needed[-1] <= memory_limit:
-            return chain.solve(lmi, gap=gap, recognised=found, time_limit=time_limit, warm=kept)
+            return chain.solve(lmi, gap=gap, recognised=found, time_limit=time_limit, start=start, lower=lower)
         solution = anytime.solve(lmi, time_limit=time_limit, memory_limit=memory_limit, tolerance=gap, recognised=found)
         return replace(solution, note=f"first-order method: the other would need {min(needed) / 1e6:.3g} MB")
     needed.append(barrier.forecast(lmi))
@@ -112,4 +190,4 @@ def _interior_point(
             f"The interior-point method needs {min(needed) / 1e6:.3g} MB; {memory_limit / 1e6:.3g} MB are allowed.",
             "Allow more memory.",
         )
-    return barrier.solve(lmi, gap=gap, time_limit=time_limit, warm=kept)
+    return barrier.solve(lmi, gap=gap, time_limit=time_limit, start=start, lower=lower)

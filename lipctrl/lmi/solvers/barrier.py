@@ -10,23 +10,19 @@ Reference: Helmberg, Rendl, Vanderbei, Wolkowicz, SIAM J. Optim. 6 (1996); Mehro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, lapack
 
 from lipctrl.errors import SolverError, SolverFailure
-from lipctrl.lmi.lmi import LMI, Array, Congruence, MatrixInequality, Multiplier, Values
+from lipctrl.lmi.lmi import LMI, Array, Congruence, Multiplier, Scaled, Values
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.lmi.solvers.steps import step_to_boundary
 
 Stop = Callable[[Mapping[str, Array], float], bool]
-
-#: relative <M, Y> above which an iterate is kept for a warm start; shares of the start that are mixed in until it is
-#: feasible; how much smaller than that of the start its mu must be; share of mu M^-1 in its dual matrix
-KEPT, SHARES, NEARER, MIXED = 1e-3, (0.0, 1e-3, 0.01, 0.03, 0.1, 0.3), 0.5, 0.3
 
 
 @dataclass
@@ -42,9 +38,9 @@ def solve(
     gap: float = 1e-7,
     max_iterations: int = 100,
     start: Values | None = None,
+    lower: float = -np.inf,
     stop: Stop | None = None,
     time_limit: float | None = None,
-    warm: object = None,
 ) -> Solution:
     """Minimise the objective of `lmi` from a strictly feasible start.
 
@@ -56,12 +52,12 @@ def solve(
     max_iterations : int
     start : mapping, optional
         Strictly feasible values; `lmi.start` by default.
+    lower : float
+        A lower bound that is known.
     stop : callable, optional
         Called with the values of each iterate and the best dual value; the method ends when it returns True.
     time_limit : float, optional
         Seconds, counted between iterations.
-    warm : object, optional
-        `Solution.kept` of a similar problem.
 
     Raises
     ------
@@ -69,18 +65,7 @@ def solve(
         If the start is missing or not strictly feasible.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    arguments = lmi, gap, max_iterations, start or lmi.start, stop, deadline
-    run = _Barrier(*arguments)
-    words = "cold" if warm is None else run.take(warm)
-    solution = run.run()
-    if words == "warm" and solution.status == "inaccurate":
-        words = f"cold (the warm start failed after {solution.iterations} iterations)"
-        run = _Barrier(*arguments)
-        second = run.run()
-        better = min(solution, second, key=lambda each: each.objective)
-        lower = max(solution.lower, second.lower)
-        solution = replace(second, values=better.values, objective=better.objective, lower=lower)
-    return replace(solution, start=words, kept=run.kept())
+    return _Barrier(lmi, gap, max_iterations, start or lmi.start, stop, deadline).run(lower)
 
 
 def forecast(lmi: LMI) -> int:
@@ -96,46 +81,6 @@ def forecast(lmi: LMI) -> int:
     return int(8 * total)
 
 
-Key = tuple[str | int, int]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An iterate in the variables of the LMI, with keys for the entries of y and for the signals of each inequality."""
-
-    y: Array
-    z: Array
-    Y: tuple[Array, ...]
-    entries: tuple[Key, ...]
-    signals: tuple[tuple[Key, ...], ...]
-
-
-def _entries(lmi: LMI) -> tuple[Key, ...]:
-    """(variable, label or number) of every scalar unknown."""
-    keys: list[Key] = []
-    for v in lmi.variables:
-        own = v.labels if v.labels is not None and len(v.labels) == v.n_scalars else range(v.n_scalars)
-        keys += [(v.name, label) for label in own]
-    return tuple(keys)
-
-
-def _signals(lmi: LMI, inequality: MatrixInequality) -> tuple[Key, ...]:
-    """(block, label of the neuron or number) of every signal."""
-    labels: dict[int, Sequence[int]] = {k: range(size) for k, size in enumerate(inequality.sizes)}
-    for term in inequality.terms:
-        if isinstance(term, Multiplier):
-            own, named = max(term.A.blocks), lmi.variable(term.variable).labels
-            if named is not None and len(named) == inequality.sizes[own]:
-                labels[own] = named
-    return tuple((k, label) for k, every in labels.items() for label in every)
-
-
-def _places(new: Sequence[Key], old: Sequence[Key]) -> list[int]:
-    """Where the keys lie among the old ones; those that are not there are left out."""
-    where = {key: place for place, key in enumerate(old)}
-    return [where[key] for key in new if key in where]
-
-
 class _Barrier:
     def __init__(
         self,
@@ -149,11 +94,16 @@ class _Barrier:
         if start is None:
             raise SolverError("The interior-point method needs a strictly feasible start.", "Use solver='clarabel'.")
         self.layout = Layout(lmi)
-        self.entries, self.signals = _entries(lmi), tuple(_signals(lmi, each) for each in lmi.inequalities)
         self.blocks = [Dyads(inequality, self.layout) for inequality in lmi.inequalities]
         self.gap, self.max_iterations, self.stop, self.deadline = gap, max_iterations, stop, deadline
         self.cost, self.lower = self.layout.cost, self.layout.lower
         self.bounded = np.isfinite(self.lower)
+        free = np.flatnonzero(~self.bounded)
+        self.only = int(free[0]) if len(free) == 1 else None
+        scalars = {
+            term.variable for inequality in lmi.inequalities for term in inequality.terms if isinstance(term, Scaled)
+        }
+        self.is_gain = self.only is not None and any(self.layout.start[name] == self.only for name in scalars)
         self.degree = sum(block.order for block in self.blocks) + int(self.bounded.sum())
         y = self.layout.flatten(start)
         if self.slacks(y) is None:
@@ -161,7 +111,7 @@ class _Barrier:
         for block in self.blocks:
             block.rescale(1 / np.sqrt(np.diag(block.constant + block.linear(y))))
         self.best = y
-        self.point = self.early = self.start_dual(y)
+        self.point = self.start_dual(y)
 
     def slacks(self, y: Array) -> list[Array] | None:
         """M_k(y) if all are positive definite and the bounds hold strictly, else None."""
@@ -171,44 +121,16 @@ class _Barrier:
         return matrices if all(_definite(matrix) for matrix in matrices) else None
 
     def start_dual(self, y: Array) -> _Iterate:
-        """Y = mu M^-1, z = mu / s (dual infeasible, which does no harm), mu by the size of the objective."""
+        """Y = mu M^-1, z = mu / s (dual infeasible, which does no harm).
+
+        mu is such that the equation of rho or gamma^2 holds, if that alone is free; else by the size of the objective.
+        """
         inverse = [_inverse(matrix) for matrix in self.matrices(y)]
         s = np.where(self.bounded, y - self.lower, 1.0)
         mu = 0.1 * max(abs(float(self.cost @ y)), 1e-3) / self.degree
+        if self.only is not None and self.is_gain:
+            mu = float(self.cost[self.only] / self.dual_sum(inverse)[self.only])
         return _Iterate(y, np.where(self.bounded, mu / s, 0.0), [mu * X for X in inverse])
-
-    def take(self, warm: object) -> str:
-        """Start from the iterate of a similar problem, mixed with the start until it is feasible, if that is nearer."""
-        cold = self.point
-        if not isinstance(warm, Kept):
-            return "cold (the warm start is of another method)"
-        there = _places(self.entries, warm.entries)
-        matched = [_places(keys, names) for keys, names in zip(self.signals, warm.signals, strict=False)]
-        if len(there) < len(self.entries) or [len(each) for each in matched] != [len(M) for M in cold.Y]:
-            return "cold (the warm start is of another size, or of other neurons)"
-        old_y, z = warm.y[there], warm.z[there]
-        Y = [
-            _sym(M[np.ix_(place, place)] / np.outer(own.scale, own.scale))
-            for M, own, place in zip(warm.Y, self.blocks, matched, strict=False)
-        ]
-        for share in SHARES:
-            y = (1 - share) * old_y + share * cold.y
-            if (S := self.slacks(y)) is None:
-                continue
-            point = _Iterate(y, z, Y)
-            s = np.where(self.bounded, y - self.lower, 1.0)
-            mu = self.complementarity(S, s, point) / self.degree
-            if not mu < NEARER * self.complementarity(self.matrices(cold.y), cold.y - self.lower, cold) / self.degree:
-                break
-            point.Y = [(1 - MIXED) * M + MIXED * mu * _inverse(A) for M, A in zip(Y, S, strict=True)]
-            point.z = np.where(self.bounded, (1 - MIXED) * z + MIXED * mu / s, 0.0)
-            self.point = self.early = point
-            return "warm"
-        return "cold (the warm start is too far)"
-
-    def kept(self) -> Kept:
-        Y = tuple(M * np.outer(b.scale, b.scale) for M, b in zip(self.early.Y, self.blocks, strict=True))
-        return Kept(self.early.y, self.early.z, Y, self.entries, self.signals)
 
     def matrices(self, y: Array) -> list[Array]:
         return [block.constant + block.linear(y) for block in self.blocks]
@@ -218,8 +140,8 @@ class _Barrier:
         total = sum(float(np.vdot(a, b)) for a, b in zip(S, point.Y, strict=True))
         return total + float(s[self.bounded] @ point.z[self.bounded])
 
-    def run(self) -> Solution:
-        status, lower, best_value = "inaccurate", -np.inf, float(self.cost @ self.best)
+    def run(self, lower: float = -np.inf) -> Solution:
+        status, best_value = "inaccurate", float(self.cost @ self.best)
         iterations = 0
         while iterations < self.max_iterations:
             iterations += 1
@@ -241,8 +163,6 @@ class _Barrier:
             if best_value - lower <= self.gap * scale:
                 status = "optimal"
                 break
-            if self.complementarity(S, s, point) > KEPT * scale:
-                self.early = point
             if self.deadline is not None and time.perf_counter() > self.deadline:
                 status, iterations = "feasible", iterations - 1
                 break
@@ -270,11 +190,10 @@ class _Barrier:
 
         -inf if that z is not positive, None if more variables are free: there the residual is estimated.
         """
-        free = ~self.bounded
-        if int(free.sum()) != 1:
+        if self.only is None:
             return None
         sums = self.dual_sum(point.Y)
-        scale = float(self.cost[free][0]) / float(sums[free][0])
+        scale = float(self.cost[self.only] / sums[self.only])
         z = (self.cost - scale * sums)[self.bounded]
         if not (scale > 0 and np.all(z >= 0)):
             return -np.inf

@@ -24,8 +24,6 @@ from lipctrl.lmi.solvers.steps import DENSE, step_by_matrix
 MARGIN = 1e-12
 #: Lanczos steps for the length of the predictor, which only decides how much to centre
 PREDICTOR_STEPS = 5
-#: share of mu M^-1 in a dual start that was given: the start is the better centred, and still nearly feasible
-MIXED = 0.3
 #: relative <M, Y> from which on a Y that is not yet feasible is repaired by its signals
 NEARLY = 1e-2
 #: change of the diagonal of Y, relative to its largest entry, up to which it is repaired
@@ -55,27 +53,11 @@ class Iterate:
         self.complementarity = np.inf
         self.keep_best()
         self.invert()
-        np.multiply(self.P, 0.1 * rho / self.order, out=self.Y)
+        np.multiply(self.P, 1 / np.trace(self.P[: self.first, : self.first]), out=self.Y)
         if Y is None or not self.cliques.update(Y):
             self.cliques.update(self.Y)
         else:
             self.Y[:] = Y
-        self.cliques.complete(self.Y)
-
-    def take_dual(self, dual: Array) -> None:
-        """Take a feasible Y for the present one, mixed with mu M^-1, if it is feasible to rounding and definite."""
-        trial = self.X
-        np.copyto(trial, dual)
-        if not (self.repair(trial) and self.cliques.update(trial)):
-            self.cliques.update(self.Y)
-            return
-        trace = float(np.trace(trial[: self.first, : self.first]))
-        self.lower = self.supply(trial) / trace * (1 - MARGIN)
-        mu = (self.rho * trace - self.supply(trial)) / self.order
-        np.multiply(self.P, MIXED * mu, out=self.Y)
-        trial *= 1 - MIXED
-        self.Y += trial
-        self.cliques.update(self.Y)
         self.cliques.complete(self.Y)
 
     def repaired_value(self) -> float:

@@ -35,8 +35,6 @@ SINGLE = 1e-2
 SINGLE_ITERATIONS = 30
 #: orders below which single precision is not faster
 SMALLEST_SINGLE = 200
-#: relative gap above which an iterate is kept for a warm start: nearer to the boundary it cannot be moved
-KEPT = 1e-3
 
 
 def forecast(sizes: Sequence[int], shared: bool) -> int:
@@ -46,19 +44,18 @@ def forecast(sizes: Sequence[int], shared: bool) -> int:
     blocks = sum(a * (a + b) for a, b in pairwise((*sizes, 0)))
     unknowns = 1 + (len(sizes) - 1 if shared else n)
     passing = 9 * (PIECE + 2 * n) + max(a + b for a, b in pairwise(sizes)) ** 2 + 2 * max(sizes) * N + 40 * N
-    return 8 * (10 * N * N + 5 * n * N + 2 * unknowns**2 + 3 * cliques + 4 * blocks + passing)
+    return 8 * (9 * N * N + 5 * n * N + 2 * unknowns**2 + 3 * cliques + 4 * blocks + passing)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The best iterate, the best dual value, how it ended, and the iterate (rho, t, Y) kept for a warm start."""
+    """The best iterate, the best dual value, and how it ended."""
 
     rho: float
     t: Array
     lower: float
     status: str
     iterations: int
-    kept: tuple[float, Array, Array]
 
 
 def minimise(
@@ -67,11 +64,11 @@ def minimise(
     gap: float,
     max_iterations: int,
     start: tuple[float, Array] | None = None,
-    dual: Array | None = None,
+    lower: float = -np.inf,
     stop: Callable[[float, Array, float], bool] | None = None,
     deadline: float | None = None,
 ) -> Outcome:
-    """Run the method; `start` is a strictly feasible (rho, t), by default (1.5, 1), `dual` a dual feasible Y > 0.
+    """Run the method; `start` is a strictly feasible (rho, t), by default (1.5, 1); `lower` a known bound.
 
     Raises
     ------
@@ -84,9 +81,7 @@ def minimise(
         state, iterations = _in_single_precision(chain, cold, gap, max_iterations, deadline)
     else:
         state = Iterate(chain, *(start or cold))
-        if dual is not None:
-            state.take_dual(dual)
-    kept = (state.rho, state.t, state.Y.copy())
+    state.lower = max(state.lower, lower)
     idle, least_gap = 0, np.inf
     while True:
         if state.upper - state.lower <= gap * state.upper:
@@ -98,9 +93,6 @@ def minimise(
             break
         if deadline is not None and time.perf_counter() > deadline:
             break
-        if iterations and state.upper - state.lower > KEPT * state.upper:
-            np.copyto(kept[2], state.Y)
-            kept = (state.rho, state.t, kept[2])
         try:
             if not state.advance():
                 status = "inaccurate"
@@ -114,8 +106,9 @@ def minimise(
         if idle == PATIENCE:
             status = "inaccurate"
             break
-    lower = state.lower if np.isfinite(state.lower) else state.repaired_value()
-    return Outcome(state.upper, state.best, lower, status, iterations, kept)
+    if not np.isfinite(state.lower):
+        state.lower = state.repaired_value()
+    return Outcome(state.upper, state.best, state.lower, status, iterations)
 
 
 def _in_single_precision(

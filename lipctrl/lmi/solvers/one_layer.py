@@ -29,16 +29,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
-from lipctrl.lmi.lmi import LMI, Array
+from lipctrl.lmi.lmi import LMI, Array, Values
 from lipctrl.lmi.one_layer import OneLayer, one_layer
-from lipctrl.lmi.solvers.one_layer_form import Reduced, Scaling, reduce
+from lipctrl.lmi.solvers.one_layer_form import Reduced, reduce
 from lipctrl.lmi.solvers.one_layer_newton import CHUNK, Newton
 from lipctrl.lmi.solvers.solution import Solution
 
-KEPT, NEARER, MIXED = 1e-4, 0.5, 0.1
-"""Warm starts: relative gap above which an iterate is kept, how much smaller the new gap must be, share of mu K^-1."""
-RAISES = (1.0, 1.03, 1.1, 1.3)
-"""Factors of the multipliers that are tried."""
 LARGEST_CHANGE = 3.0
 """Of the logarithm of a multiplier, in one iteration."""
 
@@ -71,40 +67,33 @@ def forecast(lmi: LMI, parts: OneLayer) -> int:
     return 8 * (system + 12 * n * p + 40 * p * p + 40 * n)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """An iterate, scaled, with the scaling: `multipliers` and Y >= 0 of K, and the norms of the rows w."""
-
-    multipliers: Array
-    Y: Array
-    sizes: Array
-    scale: float
-
-
 def solve(
     lmi: LMI,
     parts: OneLayer,
     *,
     gap: float = 1e-7,
     max_iterations: int = 60,
+    start: Values | None = None,
+    lower: float = -np.inf,
     time_limit: float | None = None,
-    warm: object = None,
 ) -> Solution:
-    """Minimise rho; `parts` is what :func:`applies` gave, `warm` the `Solution.kept` of a similar problem."""
+    """Minimise rho.
+
+    `parts` is what :func:`applies` gave, `start` strictly feasible (by default in closed form), `lower` a known bound.
+    """
     deadline = np.inf if time_limit is None else time.perf_counter() + time_limit
     problem, scaling = reduce(parts, lmi.variable(parts.variable).size)
-    run = _Run(problem, gap)
-    words = "cold" if warm is None else run.take(warm, scaling)
-    status, iterations, early = run.until(max_iterations, deadline)
-    if words == "warm" and status == "inaccurate":
-        words = f"cold (the warm start failed after {iterations} iterations)"
-        run.restart()
-        status, iterations, early = run.until(max_iterations, deadline)
+    point = None
+    if start is not None:
+        t = np.asarray(start[parts.variable], dtype=np.float64)[scaling.live] / scaling.factor
+        point = (t, float(np.asarray(start["rho"]).reshape(())) / scaling.rho)
+    run = _Run(problem, gap, point)
+    run.lower = max(run.lower, lower / scaling.rho)
+    status, iterations = run.until(max_iterations, deadline)
     multipliers = scaling.multipliers(run.best)
     rho = scaling.upper(multipliers)
     values = {"rho": np.array([rho]), parts.variable: multipliers}
-    kept = Kept(scaling.factor * np.exp(early.x), early.Y, scaling.sizes(problem), scaling.scale)
-    return Solution(values, rho, scaling.lower(run.lower), status, iterations, "barrier", words, kept=kept)
+    return Solution(values, rho, scaling.lower(run.lower), status, iterations, "barrier")
 
 
 @dataclass
@@ -117,60 +106,31 @@ class _Point:
 class _Run:
     """The iteration: `best` multipliers with bound `upper`, and the best dual value `lower`."""
 
-    def __init__(self, problem: Reduced, gap: float) -> None:
+    def __init__(self, problem: Reduced, gap: float, start: tuple[Array, float] | None = None) -> None:
         self.problem, self.gap = problem, gap
         self.best = np.ones(problem.n)
         self.upper, self.lower = problem.least(self.best), 0.0
-        rho = 1.5 * self.upper
-        Y = np.asarray(np.linalg.inv(problem.matrix(self.best, rho)) if rho > 0 else np.eye(problem.p))
-        self.point = self.cold = _Point(np.zeros(problem.n), rho, problem.normalised(Y))
+        t, rho = start or (self.best, 1.5 * self.upper)
+        Y = np.asarray(np.linalg.inv(problem.matrix(t, rho)) if rho > 0 else np.eye(problem.p))
+        self.point = _Point(np.log(t), rho, problem.normalised(Y))
         if rho > 0:
             self.evaluate()
 
-    def restart(self) -> None:
-        """Back to the start in closed form; the bounds that were found stay."""
-        self.point = self.cold
-
-    def until(self, max_iterations: int, deadline: float) -> tuple[str, int, _Point]:
-        """Status, number of iterations, and the iterate that is kept for a warm start."""
-        early, iterations = self.point, 0
+    def until(self, max_iterations: int, deadline: float) -> tuple[str, int]:
+        """Status, and number of iterations."""
+        iterations = 0
         while not self.converged():
             if iterations == max_iterations:
-                return "inaccurate", iterations, early
+                return "inaccurate", iterations
             if time.perf_counter() > deadline:
-                return "feasible", iterations, early
-            if self.upper - self.lower > KEPT * self.upper:
-                early = self.point
+                return "feasible", iterations
             iterations += 1
             try:
                 if not self.advance():
                     break
             except (LinAlgError, ValueError):
                 break
-        return "optimal" if self.converged() else "inaccurate", iterations, early
-
-    def take(self, warm: object, scaling: Scaling) -> str:
-        """Start from the iterate of a similar problem, if that is nearer."""
-        problem, m = self.problem, self.problem.m
-        if not isinstance(warm, Kept):
-            return "cold (the warm start is of another method)"
-        if len(warm.multipliers) != problem.n or warm.Y.shape != self.point.Y.shape:
-            return "cold (the warm start is of another size)"
-        change = np.concatenate([np.full(m, warm.scale / scaling.scale), np.ones(problem.p - m)])
-        Y = problem.normalised(warm.Y * change[:, None] * change)
-        lower, _ = problem.dual(Y)
-        t = warm.multipliers * warm.sizes / scaling.sizes(problem) / scaling.factor
-        for raised in RAISES:
-            least = problem.least(t * raised)
-            if least - lower < NEARER * (self.point.rho - lower):
-                rho = least + (raised - 1) * (least - lower) + 0.1 * (least - lower)
-                mu = float(np.vdot(problem.matrix(t * raised, rho), Y)) / problem.p
-                inverse = np.linalg.inv(problem.matrix(t * raised, rho))
-                self.point = _Point(np.log(t * raised), rho, problem.normalised((1 - MIXED) * Y + MIXED * mu * inverse))
-                self.lower = max(self.lower, lower)
-                self.evaluate()
-                return "warm"
-        return "cold (the warm start is too far)"
+        return "optimal" if self.converged() else "inaccurate", iterations
 
     def converged(self) -> bool:
         """Whether the gap is reached; a zero network has nothing to be found."""

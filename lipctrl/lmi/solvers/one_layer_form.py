@@ -103,16 +103,6 @@ class Scaling:
     def lower(self, value: float) -> float:
         return value * self.rho
 
-    @property
-    def scale(self) -> float:
-        return float(np.sqrt(self.rho))
-
-    def sizes(self, problem: Reduced) -> Array:
-        """Norms of the rows w before scaling, one number per multiplier."""
-        squares = np.einsum("ij,ij->j", problem.W, problem.W)
-        squares = np.array([squares.sum()])[: problem.n] if problem.shared else squares
-        return np.asarray(np.sqrt(squares * self.rho / self.factor))
-
 
 def reduce(parts: OneLayer, n_multipliers: int) -> tuple[Reduced, Scaling]:
     """The problem without idle neurons and superfluous inputs or outputs, scaled by its start.

@@ -113,12 +113,13 @@ def certify(
     allowed = {"action_error": action_error, "arithmetic": arithmetic}
     robust = allowed != EXACT or (isinstance(model, Model) and bool(model.uncertain))
     asked = nonlinear or domain is not None
-    covered = region_row.applies(model) or (sector_row.applies(model) and allowed == EXACT)
+    covered = region_row.applies(model) or levels_row.applies(model)
+    covered = covered or (sector_row.applies(model) and allowed == EXACT)
     covered = covered and nonlinear is not False
     if getattr(model, "uncertain", {}) and not covered:
         raise PlantError(
             f"Uncertain parameters of {model.name} are not covered so: only for its nonlinear loop, and with more than "
-            "two states only for exact actions.",
+            "six states only for exact actions.",
             "Leave out nonlinear=False (--no-nonlinear) and errors of the actions, or give each parameter one value.",
         )
     if asked and not sector_row.applies(model):
@@ -131,7 +132,8 @@ def certify(
     say("bounding the policy (LipSDP)")
     bound = lipschitz(network, solver=solver)
     rows: list[TheoremResult] = []
-    if found.plant is not None and robust and not covered:
+    linear = not (covered and (region_row.applies(model) or allowed == EXACT))
+    if found.plant is not None and robust and linear:
         say(LOCAL_LYAPUNOV)
         rows.append(disturbed_lyapunov(Loop(found.plant, network), 0.4 * time_limit, action_error, arithmetic))
     elif found.plant is not None and not robust:  # these rows are about exact actions and the nominal plant
@@ -176,7 +178,7 @@ def _nonlinear(
             return rows, {"cells": region_row.picture(region)}
     elif levels_row.applies(model):
         say(levels_row.NAME)
-        row, levels = levels_row.levels_row(model, network, point.x, seconds, say, box)
+        row, levels = levels_row.levels_row(model, network, point.x, seconds, say, box, **allowed)
         if levels is not None:
             return [row], {}
         rows = [row]

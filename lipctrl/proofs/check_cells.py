@@ -822,7 +822,8 @@ class Loop:
             for j in range(k):
                 by.append(Form(middle[:, i, j], np.zeros((0, len(middle))), radius[:, i, j]).own_symbol(place))
                 place += 1
-            errors = Form(np.zeros(cells), np.zeros((0, cells)), reach)
+            errors = Form(np.zeros(cells), np.zeros((0, cells)), reach).own_symbol(place)
+            place += m > 0
             numbers.append(Number(value, [*by, *(errors if i == j else constant[0] for j in range(m))]))
         return self.step_program([*x, *numbers, *given])
 
@@ -1917,7 +1918,7 @@ class Proof:
         self.region = Region(loop, ellipsoids, grids)
         self.cells = self.region.grow(fields["records"], fields["cells"])
         self.ranks, self.images = self.region.ranks, self.region.images
-        self.stays = one_step and not self.ranks and not loop.disturbed
+        self.stays = one_step and not self.ranks
         self.which: int | None = None
         if self.ranks or which is not None:
             self.which = _count(which)
@@ -2085,7 +2086,7 @@ def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> s
     fields = _fields(fields, {"lower", "upper"}, "the limits")
     n = len(ellipsoids[0].center)
     lower, upper = _vector(fields["lower"], n, "low"), _vector(fields["upper"], n, "high")
-    _need(stays, "limits need ellipsoids of one step, no cells, and no errors of the action")
+    _need(stays, "limits need ellipsoids of one step, and no cells")
     for one in ellipsoids:
         # |e_i| <= |row i of T^-1| radius, T^-1 = S (T S)^-1 and |(T S)^-1| <= 1 / (1 - gap)
         reach = _up(np.sqrt(np.sum(one.S**2, axis=1)) * (1.0 + 2.0 * one.gap) * one.radius)

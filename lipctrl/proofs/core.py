@@ -30,8 +30,8 @@ from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells
 Array = NDArray[np.float64]
 
 _GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
-PARTS = 4
-"""The box of uncertain parameters is cut into about so many."""
+PARTS, MORE_PARTS = 4, 16
+"""The box of uncertain parameters is cut into about so many, in more than two states."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def contraction(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -
     distance = (ball.radius + offset) * (1.0 + 4.0 * error + 2.0**-40)
     centers, half_widths = ball_cells(loop.n, distance, splits)
     rate, push = 0.0, 0.0
-    for part, start in product(loop.parts(PARTS), range(0, len(centers), 1024)):
+    for part, start in product(loop.parts(PARTS if loop.n <= 2 else MORE_PARTS), range(0, len(centers), 1024)):
         cells = slice(start, start + 1024)
         norms, pushed = _norms(part, ball.T, S, ball.points(S, centers[cells], half_widths[cells]))
         # T M T^-1 = (T M S)(T S)^-1

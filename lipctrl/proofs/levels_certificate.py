@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipctrl.errors import CertificateError
 from lipctrl.intervals.interval import Interval
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.certificate import hex_array
 from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.core import Stage
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.region_certificate import Part, certificate_of
 
@@ -25,6 +25,7 @@ def levels_certificate(
     core: Ellipsoid,
     levels: Sequence[Ellipsoid],
     *,
+    stages: Sequence[Stage] = (),
     limits: tuple[Array, Array] | None = None,
     box: tuple[Array, Array] | None = None,
     policy_sha256: str | None = None,
@@ -35,12 +36,13 @@ def levels_certificate(
     Parameters
     ----------
     loop : ClosedLoop
-        Without errors of the action.
     equilibrium : Interval, shape (n,)
         Contains exactly one equilibrium.
     core : Ellipsoid
     levels : sequence of Ellipsoid
         In the order of their proofs; with the attribute `steps` if they need more than one.
+    stages : sequence of Stage
+        With errors of the action: how trajectories from the core end.
     limits : (low, high), optional
         The box in which the equations hold; it contains the core and all levels, of one step each.
     box : (low, high), optional
@@ -51,13 +53,12 @@ def levels_certificate(
     Raises
     ------
     CertificateError
-        If the levels were proved for errors of the action.
+        If the levels were proved for errors of the action and there are no stages.
     PlantError
         If the model's equations cannot be written as a program.
     """
-    if loop.action_error:
-        raise CertificateError("The format has no levels for errors of the action.", "Prove them without.")
-    content = certificate_of(Part(CertifiedSet(loop, [core, *levels]), equilibrium), None, policy_sha256, information)
+    part = Part(CertifiedSet(loop, [core, *levels]), equilibrium, stages)
+    content = certificate_of(part, None, policy_sha256, information)
     if limits is not None:
         content["limits"] = {"lower": _limit(limits[0]), "upper": _limit(limits[1])}
     if box is not None:

@@ -23,8 +23,9 @@ from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.core import reach
+from lipctrl.proofs.core import Stage, final_stages, reach
 from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.equilibria import prove_equilibria
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.theorems.level_shape import Wish, covered
 from lipctrl.theorems.region_core import find_core
@@ -57,6 +58,8 @@ class LevelRegion:
     box : (low, high) or None
         What was required, and whether one of the levels contains it.
     box_certified : bool
+    stages : tuple of Stage
+        The balls about x* that trajectories enter one after the other under errors of the action; else none.
     simulated_share : float
         Of starts in the box around the largest level, how many converge in simulation.
     covered_share : float
@@ -71,6 +74,7 @@ class LevelRegion:
     limits: tuple[Array, Array] | None
     box: tuple[Array, Array] | None
     box_certified: bool
+    stages: tuple[Stage, ...]
     simulated_share: float
     covered_share: float
     seconds: float
@@ -88,6 +92,31 @@ class LevelRegion:
     def cells(self) -> int:
         return sum(level.cells for level in self.levels)
 
+    @property
+    def action_error(self) -> float:
+        return self.loop.action_error
+
+    @property
+    def arithmetic(self) -> str:
+        return self.loop.arithmetic
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether trajectories end in a ball about x* rather than in x*."""
+        return bool(self.stages)
+
+    @property
+    def final_half_widths(self) -> Array:
+        """Bounds of abs(x_i - x*_i) at the end, x* the equilibrium of the trajectory's own parameters."""
+        radius = self.stages[-1].radius if self.stages else 0.0
+        return np.asarray(replace(self.core, radius=radius).half_widths)
+
+    @property
+    def largest_rounding(self) -> float:
+        """A bound of the error of evaluating any action in the box around the largest level."""
+        center, half = self.largest.center, self.largest.half_widths
+        return self.loop.largest_rounding((center - half)[None], (center + half)[None])
+
     def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Whether states, shape (N, n), lie in the region (floating point at its edge)."""
         return covered((self.core, *self.levels), np.asarray(x, dtype=np.float64))
@@ -101,6 +130,8 @@ def find_level_region(
     box: tuple[ArrayLike, ArrayLike] | None = None,
     time_limit: float = 30.0,
     max_steps: int = 2,
+    action_error: float = 0.0,
+    arithmetic: str = "real",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LevelRegion | None:
@@ -109,7 +140,7 @@ def find_level_region(
     Parameters
     ----------
     model : Model
-        Discrete time, exact equations, three to six states.
+        Discrete time, exact equations, three to six states; uncertain parameters are covered.
     network : Network
     equilibrium : array_like, shape (n,)
         From Newton's method.
@@ -120,6 +151,10 @@ def find_level_region(
     max_steps : int
         V may fall after any of so many steps; one step alone where the model has limits; 0: stop once the largest level
         grows no more.
+    action_error : float
+        Size of the errors of each action that are covered; trajectories then end in a small ball about x*.
+    arithmetic : {"real", "float32"}
+        Of the policy.
     seed : int
     progress : callable, optional
 
@@ -139,15 +174,21 @@ def find_level_region(
         )
     wanted = None if box is None else _box(box, n)
     say = progress or (lambda stage: None)
-    loop = ClosedLoop(model, network)
+    loop = ClosedLoop(model, network, action_error, arithmetic)
     guess = np.asarray(equilibrium, dtype=np.float64)
-    rest = prove_equilibrium(model, network, guess, _RADII)
+    if model.uncertain:
+        rest = prove_equilibria(model, network, guess)
+    else:
+        rest = prove_equilibrium(model, network, guess, _RADII)
     if rest is None:
         return None
     say("proving a core")
-    core = find_core(loop, guess, rest.x, _CORE_SPLITS[n])
+    core = find_core(loop, rest.x.mid if model.uncertain else guess, rest.x, _CORE_SPLITS[n])
     limits = model.limits
     if core is None:
+        return None
+    stages = final_stages(loop, core, rest.x, _CORE_SPLITS[n])
+    if loop.disturbed and not stages:
         return None
     # it contracts about x*
     wide = replace(core, radius=(core.radius + 2.0 * reach(core, rest.x)) * (1.0 + 2.0**-36))
@@ -180,6 +221,7 @@ def find_level_region(
         loop=loop,
         equilibrium=rest.x,
         core=core,
+        stages=stages,
         levels=tuple(chain),
         limits=limits,
         box=wanted,
@@ -193,12 +235,13 @@ def find_level_region(
 
 def _confront(loop: ClosedLoop, core: Ellipsoid, late: Array) -> None:
     """The proof against the simulation: certified starts that did not arrive in time are followed much longer."""
-    arrived = converges(loop, core, late, np.full(loop.n, 1e9), _PATIENCE)
-    if not arrived.all():
-        raise LipctrlError(
-            f"The proof contradicts the simulation from {late[~arrived][0].tolist()}.",
-            "This is a fault of lipctrl: please report it with the policy.",
-        )
+    for plant in loop.model.extremes():
+        arrived = converges(loop, core, late, np.full(loop.n, 1e9), _PATIENCE, plant)
+        if not arrived.all():
+            raise LipctrlError(
+                f"The proof contradicts the simulation from {late[~arrived][0].tolist()}.",
+                "This is a fault of lipctrl: please report it with the policy.",
+            )
 
 
 def _box(box: tuple[ArrayLike, ArrayLike], n: int) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.decrease import Plan, descend
 from lipctrl.proofs.ellipsoid import Ellipsoid
@@ -101,13 +102,23 @@ def _samples(rng: np.random.Generator, about: Ellipsoid, reach: float, count: in
 def _flights(
     loop: ClosedLoop, about: Ellipsoid, x: Array, inner: Sequence[Ellipsoid], steps: int
 ) -> tuple[Array, list[Array]]:
-    """T (x - center), and T (F^j(x) - center) for j = 1, 2, 4, ..., of the samples that meet no inner set till then."""
-    x = x[~covered(inner, x)]
+    """T (x - center), and T (F^j(x) - center) for j = 1, 2, 4, ..., of the samples that meet no inner set till then.
+
+    At the nominal and the extreme parameters.
+    """
+    parts = [_flight(loop, plant, about, x[~covered(inner, x)], inner, steps) for plant in loop.model.extremes()]
+    images = [np.vstack(same) for same in zip(*(images for _, images in parts), strict=True)]
+    return np.vstack([start for start, _ in parts]), images
+
+
+def _flight(
+    loop: ClosedLoop, plant: Model, about: Ellipsoid, x: Array, inner: Sequence[Ellipsoid], steps: int
+) -> tuple[Array, list[Array]]:
     start, count = x, 0
     images: list[Array] = []
     while count < steps:
         for _ in range(max(count, 1)):
-            x = loop.simulate(x)
+            x = loop.simulate(x, 1, plant)
             free = np.all(np.abs(x) < 1e9, axis=1)
             if count:
                 free &= ~covered(inner, x)

@@ -13,13 +13,14 @@ from lipctrl.plants.model import Model
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems.level_region import LEAST, MOST, LevelRegion, find_level_region
+from lipctrl.theorems.region_row import arrives, for_all
 
 NAME = "region of attraction (ellipsoids)"
 
 
 def applies(model: Any) -> bool:
-    """Whether the theorem can be tried: exact equations without uncertain parameters, sampled, three to six states."""
-    return isinstance(model, Model) and not model.uncertain and model.dt != 0 and LEAST <= model.n_states <= MOST
+    """Whether the theorem can be tried: exact equations, sampled, three to six states."""
+    return isinstance(model, Model) and model.dt != 0 and LEAST <= model.n_states <= MOST
 
 
 def levels_row(
@@ -30,6 +31,8 @@ def levels_row(
     progress: Callable[[str], None] | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
     max_steps: int = 2,
+    action_error: float = 0.0,
+    arithmetic: str = "real",
 ) -> tuple[TheoremResult, LevelRegion | None]:
     """The nonlinear loop: from which states does every trajectory converge to the equilibrium?
 
@@ -45,7 +48,7 @@ def levels_row(
     progress : callable, optional
     box : (low, high), optional
         States that should all be certified: the row is CERTIFIED only if they are.
-    max_steps : int
+    max_steps, action_error, arithmetic
         As in :func:`lipctrl.theorems.level_region.find_level_region`.
 
     Returns
@@ -55,7 +58,15 @@ def levels_row(
     """
     began = time.perf_counter()
     region = find_level_region(
-        model, network, equilibrium, box=box, time_limit=seconds, max_steps=max_steps, progress=progress
+        model,
+        network,
+        equilibrium,
+        box=box,
+        time_limit=seconds,
+        max_steps=max_steps,
+        action_error=action_error,
+        arithmetic=arithmetic,
+        progress=progress,
     )
     took = time.perf_counter() - began
 
@@ -63,7 +74,17 @@ def levels_row(
         certificate = _certificate(region) if certified and region is not None else None
         share = None if region is None else region.covered_share
         return TheoremResult(
-            NAME, verdict, trust, "nonlinear", "local", reason, share, found, took, certificate=certificate
+            NAME,
+            verdict,
+            trust,
+            "nonlinear",
+            "local",
+            reason,
+            share,
+            found,
+            took,
+            certificate=certificate,
+            arithmetic=arithmetic,
         )
 
     if region is None:
@@ -72,9 +93,16 @@ def levels_row(
     units = " x ".join(model.state_names) or "states"
     largest = region.largest
     found = Region(
-        "ellipsoids", region.volume, units, largest.center, largest.P, 1.0, simulated_share=region.simulated_share
+        "ellipsoids",
+        region.volume,
+        units,
+        largest.center,
+        largest.P,
+        1.0,
+        simulated_share=region.simulated_share,
+        final_half_widths=region.final_half_widths if region.disturbed else None,
     )
-    words = _words(region, units)
+    words = _words(model, region, units)
     if not _in_goal(model, region):
         reason = f"the loop does not rest in its goal set, though {words}"
         return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, None, False), region
@@ -84,19 +112,20 @@ def levels_row(
     return row(Verdict.CERTIFIED, Trust.PROVED, words, found, True), region
 
 
-def _words(region: LevelRegion, units: str) -> str:
+def _words(model: Model, region: LevelRegion, units: str) -> str:
     count = 1 + len(region.levels)
     reach = ", ".join(f"{value:.4g}" for value in region.largest.half_widths)
     path = ""
     if region.limits is not None:
-        path = " and stays in them, within the limits of the equations"
+        path = " without leaving them, within the limits of the equations"
     elif all(level.steps == 1 for level in region.levels):
-        path = " and stays in them"
+        path = " without leaving them"
     required = (
         f" They contain the whole box {_box(*region.box)}." if region.box is not None and region.box_certified else ""
     )
     return (
-        f"every trajectory of the nonlinear loop from a chain of {count} ellipsoids converges to the equilibrium{path}."
+        f"{for_all(model, region)}every trajectory of the nonlinear loop from a chain of {count} ellipsoids "
+        f"{arrives(model, region)}{path}."
         f" The largest has volume {region.volume:.6g} ({units}) and half widths ({reach}).{required} Of simulated "
         f"starts in the box around it {100 * region.simulated_share:.1f} % converge; the ellipsoids hold "
         f"{100 * region.covered_share:.1f} % of these."
@@ -106,7 +135,13 @@ def _words(region: LevelRegion, units: str) -> str:
 def _certificate(region: LevelRegion) -> dict[str, Any]:
     box = region.box if region.box_certified else None
     return levels_certificate(
-        region.loop, region.equilibrium, region.core, region.levels, limits=region.limits, box=box
+        region.loop,
+        region.equilibrium,
+        region.core,
+        region.levels,
+        stages=region.stages,
+        limits=region.limits,
+        box=box,
     )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.decrease import prove_decrease
 from lipctrl.proofs.ellipsoid import Ellipsoid
@@ -156,11 +157,13 @@ class _Worth:
         return bool(np.sum(covered([ellipsoid], fresh)) > 0.01 * self.whole)
 
 
-def converges(loop: ClosedLoop, core: Ellipsoid, x: Array, far: Array, steps: int = 800) -> NDArray[np.bool_]:
+def converges(
+    loop: ClosedLoop, core: Ellipsoid, x: Array, far: Array, steps: int = 800, plant: Model | None = None
+) -> NDArray[np.bool_]:
     """Whether simulated states arrive in the core within so many steps, and without going `far` from it."""
     arrived, moving = np.zeros(len(x), dtype=bool), np.arange(len(x))
     for _ in range(steps // 10):
-        x = loop.simulate(x, 10)
+        x = loop.simulate(x, 10, plant)
         inside = covered([core], x)
         left = ~inside & np.all(np.abs(x - core.center) < far, axis=1)
         arrived[moving[inside]] = True

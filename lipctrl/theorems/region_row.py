@@ -22,6 +22,7 @@ from lipctrl.presentation import number_up
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
+from lipctrl.theorems.level_region import LevelRegion
 from lipctrl.theorems.region import RegionOfAttraction
 from lipctrl.theorems.region_falsify import REST, UNDECIDED, describe, fates, trajectory
 from lipctrl.theorems.region_parts import find_common_region
@@ -101,14 +102,14 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
     units = " x ".join(model.state_names) or "states"
     volume, largest = region.volume, None
     if volume == 0.0 and region.parts:
-        reason = f"{_for_all(model, region)}the {len(region.parts)} parts of the parameters have no cells in common."
+        reason = f"{for_all(model, region)}the {len(region.parts)} parts of the parameters have no cells in common."
         return _row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, region, None, took, None)
     if volume == 0.0:
         largest = max((region.core, *region.ellipsoids), key=lambda e: e.volume)
         volume = largest.volume * (1.0 - 1e-9)
     words = (
-        f"{_for_all(model, region)}every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) "
-        f"{_arrives(model, region)}"
+        f"{for_all(model, region)}every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) "
+        f"{arrives(model, region)}"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
         + f": {100 * region.share:.2f} % of the domain {_box(region)}; of simulated starts "
         f"{100 * region.simulation.share:.2f} % converge.{_apart(region)}{_each(region)}{_others(region)}"
@@ -133,7 +134,7 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
     return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(model, region))
 
 
-def _for_all(model: Model, region: RegionOfAttraction) -> str:
+def for_all(model: Model, region: RegionOfAttraction | LevelRegion) -> str:
     """What the claim allows, in words, to begin a sentence with."""
     inside = [f"{name} in [{low:g}, {high:g}]" for name, (low, high) in model.uncertain.items()]
     words = [f"for every constant value of {', '.join(inside)}"] if inside else []
@@ -144,7 +145,7 @@ def _for_all(model: Model, region: RegionOfAttraction) -> str:
     return ", ".join(words) + ": " if words else ""
 
 
-def _arrives(model: Model, region: RegionOfAttraction) -> str:
+def arrives(model: Model, region: RegionOfAttraction | LevelRegion) -> str:
     """Where trajectories end, in words; each uncertain parameter has an equilibrium of its own."""
     its = "its equilibrium" if model.uncertain else "the equilibrium"
     if not region.disturbed:

@@ -111,3 +111,12 @@ def test_a_linear_feedback_rests_upright_in_the_goal():
     gains = [[2.776, 5.195, 45.32, 11.30]]
     found = find_linearization("lipctrl/CartPole-v0", Network([Affine(gains)]))
     assert found.equilibrium is not None and found.equilibrium.in_goal and found.equilibrium.spectral_radius < 0.98
+
+
+def test_every_parameter_may_be_uncertain():
+    model = CartPole(explicit=True).with_uncertain({"masspole": (0.09, 0.11), "dt": (0.01, 0.03)})
+    assert model.uncertain == {"pole_mass": (0.09, 0.11), "dt": (0.01, 0.03)} and model.explicit
+    corners = {(plant.pole_mass, plant.dt) for plant in model.extremes()}
+    assert {(0.09, 0.01), (0.11, 0.03)} < corners and len(corners) == 5
+    with pytest.raises(PlantError, match="positive"):
+        CartPole(cart_mass=(-1.0, 1.0))

@@ -393,3 +393,33 @@ def test_the_search_finds_the_top_of_a_tilted_quadratic() -> None:
 
     best, value = cma(function, np.zeros(6), 0.5, rng, 20, 400)
     assert value > 4.99 and value == pytest.approx(function(best[None])[0])
+
+
+def test_errors_of_the_action_and_a_parameter_are_covered(tmp_path) -> None:
+    """A force off by .002 N at each step, a pole of any mass within 5 %: trajectories end in the stated box."""
+    model = CartPole(pole_mass=(0.095, 0.105))
+    row, region = levels_row(model, saturating(GAINS), np.zeros(4), 5.0, max_steps=0, action_error=2e-3)
+    assert row.verdict is Verdict.CERTIFIED and region is not None and row.certificate is not None
+    assert "pole_mass in [0.095, 0.105]" in row.reason and "wrong by at most 0.002" in row.reason
+    rng = np.random.default_rng(7)
+    for plant in model.extremes():
+        x = on(region.largest, 200, 1.0)
+        for _ in range(2500):
+            u = saturating(GAINS)(plant.outputs(x)) + 2e-3 * rng.choice([-1.0, 1.0], (len(x), 1))
+            x = plant.advance(x, u)
+        assert np.all(np.abs(x) <= region.final_half_widths)
+    assert np.all(region.final_half_widths < 0.1)
+    code, words = verdict(row.certificate, tmp_path)
+    assert code == 0, words
+    assert "wrong by at most 0.002" in words and "pole_mass in [0.095, 0.105]" in words and "stays there" in words
+    wrong = copy.deepcopy(row.certificate)
+    wrong["final"][-1]["radius"] = (0.9 * float.fromhex(wrong["final"][-1]["radius"])).hex()
+    assert verdict(wrong, tmp_path) == (1, "a final ball is not invariant")
+
+
+def test_float32_is_covered_in_four_states_within_the_limits(tmp_path) -> None:
+    row, region = levels_row(Rail(), saturating(GAINS), np.zeros(4), 5.0, max_steps=0, arithmetic="float32")
+    assert row.verdict is Verdict.CERTIFIED and row.arithmetic == "float32" and region is not None
+    assert np.all(region.final_half_widths < 1e-3) and row.certificate is not None
+    code, words = verdict(row.certificate, tmp_path)
+    assert code == 0 and "float32" in words and "within the limits" in words and "stays there" in words, words

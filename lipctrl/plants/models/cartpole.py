@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from lipctrl.errors import PlantError
 from lipctrl.intervals.functions import clip, cos, sin, square
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
+
+Range = float | tuple[float, float]
 
 
 class CartPole(Model):
@@ -24,8 +26,9 @@ class CartPole(Model):
 
     Parameters
     ----------
-    gravity, cart_mass, pole_mass, half_length, dt, max_force : float
-        As in Gymnasium, which calls the first four gravity, masscart, masspole and length.
+    gravity, cart_mass, pole_mass, half_length, dt, max_force : float or (low, high)
+        As in Gymnasium, which calls the first four gravity, masscart, masspole and length. An interval means every
+        constant value in it.
     explicit : bool
         Whether the positions move with the old speeds.
 
@@ -43,15 +46,17 @@ class CartPole(Model):
     periods = np.zeros(4)
     state_low, state_high = np.array([-2.0, -1.0, -0.4, -1.0]), np.array([2.0, 1.0, 0.4, 1.0])
     leaves_out = ("the curvature of the equations of motion", "the limit of the force")
+    parameters = ("gravity", "cart_mass", "pole_mass", "half_length", "dt", "max_force")
+    symbols: ClassVar = {"masscart": "cart_mass", "masspole": "pole_mass", "length": "half_length"}
 
     def __init__(
         self,
-        gravity: float = 9.8,
-        cart_mass: float = 1.0,
-        pole_mass: float = 0.1,
-        half_length: float = 0.5,
-        dt: float = 0.02,
-        max_force: float = 10.0,
+        gravity: Range = 9.8,
+        cart_mass: Range = 1.0,
+        pole_mass: Range = 0.1,
+        half_length: Range = 0.5,
+        dt: Range = 0.02,
+        max_force: Range = 10.0,
         explicit: bool = False,
     ) -> None:
         positive = {
@@ -62,12 +67,13 @@ class CartPole(Model):
             "max_force": max_force,
         }
         for key, value in positive.items():
-            if not (np.isfinite(value) and value > 0):
+            if not (np.all(np.isfinite(value)) and np.all(np.asarray(value) > 0)):
                 raise PlantError(f"The cart-pole's {key} is {value}, expected a positive number.")
-        if not np.isfinite(gravity):
+        if not np.all(np.isfinite(gravity)):
             raise PlantError(f"The cart-pole's gravity is {gravity}, expected a finite number.")
-        self.gravity, self.cart_mass, self.pole_mass = float(gravity), float(cart_mass), float(pole_mass)
-        self.half_length, self.dt, self.max_force = float(half_length), float(dt), float(max_force)
+        self.gravity, self.cart_mass = self._read("gravity", gravity), self._read("cart_mass", cart_mass)
+        self.pole_mass, self.half_length = self._read("pole_mass", pole_mass), self._read("half_length", half_length)
+        self.dt, self.max_force = self._read("dt", dt), self._read("max_force", max_force)
         self.explicit = bool(explicit)
         self.action_low, self.action_high = np.array([-self.max_force]), np.array([self.max_force])
         self.goal = Goal([0.0] * 4, [0.5, 0.1, 0.1, 0.1], names=self.state_names)
@@ -88,3 +94,6 @@ class CartPole(Model):
 
     def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(x)
+
+    def _with_ranges(self, given: Mapping[str, Any]) -> CartPole:
+        return CartPole(**given, explicit=self.explicit).with_goal(self.goal)

@@ -115,9 +115,16 @@ class Channels:
         return Deviation(value.reshape(1), Factor(1, {}), np.zeros((1, self.n)), np.zeros(1), kind)
 
     def add(self, v: Deviation, sector: Interval, line: Array, error: Array, rest: Interval) -> Deviation:
-        """New signals w_i = phi_i(v_i) - phi_i(v_i*) in sectors, |w_i - line_i dv_i| <= error_i."""
+        """New signals w_i = phi_i(v_i) - phi_i(v_i*) in sectors, |w_i - line_i dv_i| <= error_i.
+
+        As w = middle dv + half s, |s| <= |dv|: a narrow sector then gives a small number, no cancellation.
+        """
         place = len(self.blocks) + 1
-        A, B, kept, rows = sector_rows(place, v.rows, sector.lo, sector.hi)
+        straight = sector.lo == sector.hi
+        middle = np.where(straight, sector.lo, sector.mid)
+        half = np.where(straight, 0.0, np.nextafter(np.maximum(sector.hi - middle, middle - sector.lo), np.inf))
+        A, B, kept, s = sector_rows(place, v.rows, np.where(straight, 0.0, -1.0), np.where(straight, 0.0, 1.0))
+        rows = v.rows.scale_rows(middle) + s.scale_rows(half)
         self.blocks.append((sector, line))
         self.sizes.append(len(kept))
         self.A.append(A)

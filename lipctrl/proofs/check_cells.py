@@ -1366,8 +1366,8 @@ class Sectors:
     """Lyapunov's theorem for the nonlinear loop: each nonlinear operation of policy and equations is a signal w, in a
     stated sector about the equilibrium, (w - alpha dv)(w - beta dv) <= 0, on {|T (x - x*)| <= radius}.
 
-    If over all signals e'Pe - e+'P e+ + sum of t_i (a_i b_i' + b_i a_i') > 0, a_i = w_i - alpha_i dv_i, b_i = w_i -
-    beta_i dv_i, t_i >= 0, P = T'T, then e'Pe falls in the ellipsoid until e = x - x* vanishes.
+    With w = middle dv + half s, |s| <= |dv|: if over all signals e'Pe - e+'P e+ + sum of t_i (a_i b_i' + b_i a_i') > 0,
+    a_i = s_i - dv_i, b_i = s_i + dv_i, t_i >= 0, P = T'T, then e'Pe falls in the ellipsoid until e = x - x* vanishes.
     """
 
     def __init__(self, loop: Loop, blocks: Any, core: Ellipsoid, radius: float) -> None:
@@ -1510,13 +1510,14 @@ class Sectors:
         places = self.place + np.arange(len(block))
         self.used, self.place = self.used + 1, self.place + len(block)
         straight = alpha == beta
-        own = np.zeros((len(block), self.width))
-        own[np.arange(len(block)), places] = 1.0
-        A, B = (Near(own) + -v.rows.scaled(slope) for slope in (alpha, beta))
-        self.total = self.total + A.T @ B.scaled(np.where(straight, 0.0, t))
+        own = Near(np.zeros((len(block), self.width)))
+        own.mid[np.arange(len(block)), places] = 1.0
+        # w = middle dv + half s with |s| <= |dv|
+        middle = np.where(straight, alpha, 0.5 * alpha + 0.5 * beta)
+        half = np.where(straight, 0.0, np.nextafter(np.maximum(beta - middle, middle - alpha), np.inf))
+        self.total = self.total + (own + -v.rows).T @ (own + v.rows).scaled(np.where(straight, 0.0, t))
         self.kept[places] = ~straight
-        w = v.rows.scaled(alpha)
-        rows = Near(np.where(straight[:, None], w.mid, own), np.where(straight[:, None], w.rad, 0.0))
+        rows = v.rows.scaled(middle) + own.scaled(half)
         G = line[:, None] * v.G
         r = _up(np.abs(line) * v.r + 2 * U * np.sqrt(np.sum(G**2, axis=1)) + error)
         return Deviation(rest, rows, G, r)

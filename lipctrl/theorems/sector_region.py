@@ -156,7 +156,8 @@ def find_sector_region(
             return None
         return state(programs, network, rest.x, parameters, generators)
 
-    found = find_largest(stated, lyapunov_shapes(M, gain, model.dt), time_limit)
+    # that of the least weight on the state first: it looks along the gain, where the policy bends
+    found = find_largest(stated, lyapunov_shapes(M, gain, model.dt)[::-1], time_limit)
     if found is None:
         return None
     statement, values = found

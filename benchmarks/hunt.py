@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.hunt import (  # noqa: E402
     test_bounds,
+    test_cell_certificates,
     test_certificates,
     test_faults,
     test_fuzz,
@@ -54,6 +55,7 @@ STUDIES: dict[str, tuple[Study, int]] = {
     "unstable loops": (test_unstable.study, 10_000),
     "adversarial pairs": (test_bounds.study, 100_000),
     "corrupted certificates": (test_certificates.study, 10_000),
+    test_cell_certificates.NAME: (test_cell_certificates.study, 10_000),
     test_tails.NAME: (test_tails.study, 10_000),
     "proof in process against exact matrices, at the edge": (test_certificates.edge_study, 10_000),
     **{

@@ -403,6 +403,8 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("grid ranges", r"inside = np.all\(np.isfinite", "", "NaN and infinity fail the comparisons that follow"),
     ("grid __init__", r"overlap = ", r"inf", "whether second pieces fit is tested box by box"),
     ("grid __init__", r"units\) <", r"<= 2", "one number of many below what is exact"),
+    ("grid ranges", r"^second_(upper|lower).*TWO_PI", r"TWO_PI\[ ?[01]|inf",
+     "edges are multiples of a coarse power of two: none lies between"),
     ("grid (_up|_down)", "", "", "the turns are enclosed more widely than this rounding"),
     ("closed_loop step", r"len\(generators\) <", "<=", "adds no rows"),
     ("last_layer smaller", r"<", "<=", "either order is proved"),

@@ -203,3 +203,13 @@ def test_cells_in_common_are_those_of_every_set() -> None:
         strange.add_grid(Grid.around(*box, [False, False], 3))
         with pytest.raises(LipctrlError, match="one box"):
             CertifiedSet.common([first, strange])
+
+
+def test_cells_in_common_are_those_of_the_last_grids() -> None:
+    first, second = moved(0.0, 0.0), moved(0.0, 0.0)
+    for part, cell in ((first, [2, 3]), (second, [2, 3])):
+        part.grids[0].mark(np.array([[7, 7]]))
+        part.add_grid(Grid.around([-2.0, -2.0], [2.0, 2.0], [False, False], 3))
+        part.grids[1].mark(np.array([cell]))
+    both = CertifiedSet.common([first, second])
+    assert both.grids[-1].low.tolist() == [-2.0, -2.0] and np.argwhere(both.grids[-1].marked).tolist() == [[2, 3]]

@@ -302,3 +302,19 @@ def test_every_cell_of_the_ball_is_looked_at_once(monkeypatch: pytest.MonkeyPatc
     contraction(linear(0.5 * np.eye(2)), ball(0.5), 0.0, 55)
     wanted = core.ball_cells(2, 0.5, 55)[0]
     assert len(wanted) > 2100 and np.allclose(sorted(seen), sorted(wanted.tolist()), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_norms_where_the_policy_cancels_the_state(seed: int) -> None:
+    """Fx S + Fu middle is a rounding error of its two parts: the bound is that of the exact numbers."""
+    rng = np.random.default_rng(seed)
+    Fx, Fu = np.diag(1 + rng.random(2)), 1 + rng.random((2, 1))
+    middle = np.zeros((1, 2))
+    middle[0, 0] = -Fx[0, 0] / Fu[0, 0]
+    Fx[1, 0] = -Fu[1, 0] * middle[0, 0]
+    scale = 2.0**-70  # of the column that does not cancel
+    Fx[:, 1] *= scale
+    column = [Fraction(float(Fx[i, 0])) + Fraction(float(Fu[i, 0])) * Fraction(float(middle[0, 0])) for i in (0, 1)]
+    none = np.zeros((1, 2))
+    total, _ = norms(Fx, ZERO, Fu, np.zeros((2, 1)), middle, none, [0.0], np.eye(2), np.eye(2))
+    assert Fraction(total) ** 2 >= column[0] ** 2 + column[1] ** 2

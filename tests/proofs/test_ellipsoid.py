@@ -140,3 +140,11 @@ def test_how_many_cells_cover_a_ball(n: int, splits: int, count: int) -> None:
     centers, half = ball_cells(n, 1.0, splits)
     assert len(centers) == count == len(half)
     assert np.unique(centers).tolist() == pytest.approx(((np.arange(splits) + 0.5) * 2 / splits - 1).tolist())
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-30, 2.0**30])
+def test_size_counts_roundings_of_the_square_relative_to_it(scale: float) -> None:
+    """2^-44 of (|c| + sum |G_j|)^2 under the root: of c = 3, G = 4 that is 49, whatever the scale."""
+    x = (AffineForm(np.array([3.0 * scale]), np.array([[4.0 * scale]]), np.zeros(1)),)
+    square = (float(ellipsoid([[1.0]]).size(x)[0]) / scale / (1 + 2.0**-36)) ** 2
+    assert 49 * (1 + 2.0**-45) <= square <= 49 * (1 + 2.0**-43)

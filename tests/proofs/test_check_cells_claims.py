@@ -112,6 +112,7 @@ ALONE: dict[str, Callable[[dict[str, Any]], None]] = {
     "limits without numbers": change(limits={"lower": hexed([-1.0, -1.0]), "upper": ["-inf", "inf"]}),
     "limits and two steps": lambda c: (c["ellipsoids"][0].update(steps=2), change(limits=box([-1, -1], [1, 1]))(c))[1],
     "a box too large": change(box=box([-0.27, -0.25], [0.25, 0.25])),
+    "a box too large above": change(box=box([-0.25, -0.25], [0.25, 0.27])),
     "an empty box": change(box=box([0.1, 0.0], [0.0, 0.1])),
     "a domain without cells": change(domain={**box([-1, -1], [1, 1]), "volume": (0.0).hex(), "grid": 0}),
     "no steps": lambda c: c["ellipsoids"][0].update(steps=0),

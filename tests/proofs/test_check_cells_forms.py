@@ -546,6 +546,7 @@ def test_values_and_bends_of_smooth_functions(kind: str, monkeypatch: pytest.Mon
             assert upper - lower <= (6.0 * half + 1e-12 if kind != "elu" else 1.1)
             slope, shift, error = (float(part[0, 0]) for part in one.line(lo, hi))
             for w in np.linspace(v - half, v + half, 9):
+                assert lower - 1e-15 <= difference(phi, w, 1) <= upper + 1e-15
                 assert abs(phi(arb(w)) - arb(slope) * arb(w) - arb(shift)) <= arb(error)
             assert half > 0.3 or kind == "elu" or error <= 1.5 * half**2 + 1e-12 * (1 + abs(v))
     limits = {"gelu": (-0.13, 1.13), "silu": (-0.1, 1.1), "softplus": (0.0, 1.0), "elu": (0.0, 1.0)}[kind]

@@ -1079,3 +1079,30 @@ def test_cells_are_cut_into_parts_where_needed(monkeypatch: pytest.MonkeyPatch) 
     two.grids[0].rank[...] = cc.UNMARKED
     with pytest.raises(Rejected, match="too many images"):
         add(two, (0, flat((4, 4))))
+
+
+def test_cells_of_one_grid_lie_in_those_of_another_with_all_their_points() -> None:
+    """Without a step: [0, 1/4]^2 in two cells of [-1/4, 1/4] by 1/2, or with an edge outside of them."""
+    coarse, fine = grid([-1.0, -1.0], [2.0, 2.0], [False, False], 2), grid([-1.0, -1.0], [2.0, 2.0], [False, False], 3)
+    for marked, held in (([(2, 2)], True), ([(1, 1)], False), ([(2, 1), (1, 2)], False)):
+        coarse.rank[...], fine.rank[...] = cc.UNMARKED, cc.UNMARKED
+        for place in marked:
+            coarse.rank[place] = 0
+        set_ = cc.Region(loop(1.0, 1.0), [], [coarse, fine])
+        records, places = [cc.Record([1, 3, 0, 1], 1, 2)], [np.array(flat((4, 4)))]
+        if held:
+            set_.add(records, places)
+        else:
+            with pytest.raises(Rejected):
+                set_.add(records, places)
+    # a cell of another box, of which a side, and a corner, is outside
+    for low, held in (([0.0, 0.0], True), ([0.125, 0.0], False), ([0.0, 0.125], False), ([-0.125, 0.0], False)):
+        other = grid(low, [0.5, 0.5], [False, False], 0)
+        coarse.rank[...] = cc.UNMARKED
+        coarse.rank[2, 2] = 0
+        set_ = cc.Region(loop(1.0, 1.0), [], [coarse, other])
+        if held:
+            set_.add([cc.Record([1, 0, 0, 1], 1, 2)], [np.array([0])])
+        else:
+            with pytest.raises(Rejected):
+                set_.add([cc.Record([1, 0, 0, 1], 1, 2)], [np.array([0])])

@@ -505,37 +505,42 @@ def test_a_point_outside_by_less_than_roundings_is_not_held(seed: int) -> None:
     assert not cc.Ellipsoid.holds(flat, boxed(x, x))[0]
 
 
+@pytest.mark.parametrize("reach", [0.75, 3.0])
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_a_cover_leaves_no_point_of_the_ball(n: int) -> None:
+def test_a_cover_leaves_no_point_of_the_ball(n: int, reach: float) -> None:
     """Also after cells were halved: every point lies in a cell that was proved; cells are halved where they bend."""
     proved: list[tuple[np.ndarray, np.ndarray]] = []
 
     def prove(centers: np.ndarray, halves: np.ndarray) -> np.ndarray:
-        good = np.linalg.norm(centers, axis=1) > 0.4 if halves[0, 0] > 0.05 else np.ones(len(centers), dtype=bool)
+        good = (
+            np.linalg.norm(centers, axis=1) > 0.5 * reach
+            if halves[0, 0] > 0.07 * reach
+            else np.ones(len(centers), dtype=bool)
+        )
         proved.append((centers[good], halves[good]))
         return good
 
-    used = cc._cover(n, 0.75, 20, prove, "x")
+    used = cc._cover(n, reach, 20, prove, "x")
     centers, halves = (np.concatenate(part) for part in zip(*proved, strict=True))
     assert used >= len(centers)
     rng = np.random.default_rng(n)
     z = rng.standard_normal((400, n))
-    z *= 0.75 * rng.random((400, 1)) ** (1 / n) / np.linalg.norm(z, axis=1, keepdims=True)
-    z[:n], z[n : 2 * n] = 0.75 * np.eye(n), -0.75 * np.eye(n)
+    z *= reach * rng.random((400, 1)) ** (1 / n) / np.linalg.norm(z, axis=1, keepdims=True)
+    z[:n], z[n : 2 * n] = reach * np.eye(n), -reach * np.eye(n)
     z[2 * n] = 0.0
     assert np.all((np.abs(z[:, None] - centers) <= halves).all(axis=2).any(axis=1))
     # all cells on a line through 0 join, in fractions
     line = sorted(
         (Fraction(float(c[0])), Fraction(float(h[0])))
         for c, h in zip(centers, halves, strict=True)
-        if np.all(np.abs(c[1:] - 0.01) <= h[1:])
+        if np.all(np.abs(c[1:] - 0.01 * reach) <= h[1:])
     )
     reached = line[0][0] + line[0][1]
-    assert line[0][0] - line[0][1] <= -Fraction(0.74)
+    assert line[0][0] - line[0][1] <= -Fraction(0.98 * reach)
     for c, h in line[1:]:
         assert c - h <= reached
         reached = max(reached, c + h)
-    assert reached >= Fraction(0.74)
+    assert reached >= Fraction(0.98 * reach)
 
 
 def test_a_cover_gives_up_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

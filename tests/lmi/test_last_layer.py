@@ -179,3 +179,14 @@ def test_other_inequalities_are_left_alone():
     assert last_layer(replace(inequality, terms=(supply, replace(term, A=longer)))) is None
     wrong = replace(term.A, blocks={0: term.A.blocks[0], 1: Ball.exact(np.eye(3))})
     assert last_layer(replace(inequality, terms=(supply, replace(term, A=wrong)))) is None
+
+
+@pytest.mark.parametrize("entry", [0.0, -1.0, np.nan, np.inf])
+def test_every_multiplier_of_the_last_layer_must_be_positive(entry):
+    """One that is not is enough, whatever the bounds of the variables say."""
+    lmi = lipschitz.state(network_of(np.ones((3, 2)), np.ones((1, 3)))).lmi
+    form = form_of(lmi.inequalities[0])
+    assert form.eliminated(lmi.start) is not None
+    for place in range(3):
+        t = np.where(np.arange(3) == place, entry, lmi.start["T1"])
+        assert form.eliminated({**lmi.start, "T1": t}) is None

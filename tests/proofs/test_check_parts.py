@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import math
 import struct
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import flint
@@ -987,10 +989,33 @@ def test_instability_of_an_enclosed_jacobian_by_hand() -> None:
         )
     kinked = ck.read_network(RELU)
     assert not accepted(lambda: ck.prove_instability({"P": hexed([[-1.0]]), "direction": hexed([1.0])}, kinked, wild))
-    gain, spread = ck.jacobian(curved, [Fraction(1)])
-    true = flint.arb(1).tanh()
-    slope = 1 - true * true
-    middle, radius = (Fraction(m.rows[0][0]) * Fraction(2) ** m.exponent for m in (gain, spread))
-    assert abs(flint.arb(flint.fmpq(middle.numerator, middle.denominator)) - slope) <= 1e-14 and 0 < radius < Fraction(
-        1, 10**50
-    )
+
+
+def test_the_jacobian_is_enclosed_to_its_last_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 - tanh(1/3)^2 lies within the radius, which is below 1e-50; so does the slope of two layers."""
+    monkeypatch.setattr(flint.ctx, "prec", 900)
+    one = network(affine([[1.0]]), neurons("tanh"), affine([[1.0]]))
+    two = network(affine([[1.0]]), neurons("tanh"), affine([[3.0]]), neurons("sigmoid"), affine([[-0.5]]))
+    x = flint.arb(flint.fmpq(1, 3))
+    inner = 1 - x.tanh() ** 2
+    s = 1 / (1 + (-3 * x.tanh()).exp())
+    for policy, true in ((one, inner), (two, -inner * 3 * s * (1 - s) / 2)):
+        gain, spread = ck.jacobian(ck.read_network(policy), [Fraction(1, 3)])
+        middle, radius = (Fraction(m.rows[0][0]) * Fraction(2) ** m.exponent for m in (gain, spread))
+        exact_middle, exact_radius = (flint.arb(flint.fmpq(v.numerator, v.denominator)) for v in (middle, radius))
+        assert abs(exact_middle - true) <= exact_radius and radius < Fraction(1, 10**50)
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit codes and first words, in this process."""
+    path = tmp_path / "c.json"
+    fields = certificate("lipschitz", network=RELU, **lipschitz(upper=(2.0).hex()))
+    path.write_text(json.dumps(fields))
+    assert ck.main([str(path)]) == 0
+    assert capsys.readouterr().out == "ACCEPTED (lipschitz)\n" + "\n".join(claim(fields)) + "\n"
+    path.write_text(json.dumps(fields | {"rho": (0.5).hex()}))
+    assert ck.main([str(path)]) == 1 and capsys.readouterr().out.startswith("REJECTED: the Lipschitz inequality")
+    path.write_text("{")
+    assert ck.main([str(path)]) == 2 and capsys.readouterr().out.startswith("UNREADABLE: not JSON")
+    for arguments in ([], ["-x"], [str(path), str(path)]):
+        assert ck.main(arguments) == 2 and "usage" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """Regions of attraction for uncertain parameters, by hand: python benchmarks/region_uncertain.py SECONDS [HALF [NAME]].
 
 Mass and length of Pendulum-v1 within 1 +- HALF (0.05), policies/NAME (pendulum-ppo); prints a row of a markdown table.
-Seconds are processor time, the limit, too. The certificate is written, and proved again by check_cells.py.
+Seconds are processor time, the limit, too. The certificate is written, and proved again by check_cells.py. With 0 s
+only what cannot be exceeded: the share of 64 x 64 simulated starts that end at one copy of the equilibrium for all
+corners of the box, and of smaller boxes.
 """
 
 from __future__ import annotations
@@ -12,11 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from lipctrl import load_policy
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import find_resting
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
+from lipctrl.proofs.closed_loop import ClosedLoop
+from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.theorems.region_falsify import simulate_domain
 from lipctrl.theorems.region_row import region_rows
 
 COLUMNS = "policy, mass and length, certified for all at once, of simulated starts, for each by itself at least, "
@@ -33,6 +40,14 @@ def main() -> None:
     model = Pendulum().with_uncertain({"m": ends, "l": ends})
     resting = find_resting(model, network, count=20, steps=200).equilibria
     guess = next(e.x for e in resting if e.attracts and e.in_goal is not False)
+    if not seconds:
+        for size in (0.2 * k * half for k in range(1, 6)):
+            box = Pendulum().with_uncertain({"m": (1.0 - size, 1.0 + size), "l": (1.0 - size, 1.0 + size)})
+            ball = Ellipsoid(guess, np.eye(2), 0.1)
+            limits = box.state_low, box.state_high
+            found = simulate_domain(ClosedLoop(box, network), ball, *limits, box.periods > 0, 64, 2_000_000)
+            print(f"{name}, +- {100 * size:g} %: {100 * found.share:.2f} %", flush=True)
+        return
     began, last = time.process_time(), 0.0
 
     def tell(stage: str) -> None:

@@ -132,8 +132,9 @@ class Region:
     `kind` is "ellipsoid" {x : (x - center)' P (x - center) <= level}, "all", or "cells": boxes in a domain, of
     which it fills `share`; `simulated_share` of a grid of starts in that domain converged in simulation. Where actions
     have errors, trajectories enter the box of `final_half_widths` about the equilibrium and stay there. With uncertain
-    parameters in parts `share` is certified for all values at once, `least_share` at least for each by itself, and
-    `pairs_share` of all pairs of a state and a value.
+    parameters `simulated_share` converged to one copy of the equilibrium at all extreme values. If their box was cut,
+    `share` is certified for all values at once, `least_share` at least for each by itself, and `pairs_share` of all
+    pairs of a state and a value.
     """
 
     kind: str

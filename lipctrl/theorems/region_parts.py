@@ -18,7 +18,7 @@ from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
@@ -27,6 +27,7 @@ from lipctrl.presentation import bar
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.grid import Grid
 from lipctrl.theorems.region import (
     LAST,
     Progress,
@@ -37,8 +38,9 @@ from lipctrl.theorems.region import (
     images_after,
 )
 from lipctrl.theorems.region_cells import fill
-from lipctrl.theorems.region_falsify import exact_loops, follow, simulate_values
+from lipctrl.theorems.region_falsify import Simulation, exact_loops, follow, simulate_values
 
+Array = NDArray[np.float64]
 Ranges = Mapping[str, tuple[float, float]]
 
 NARROW, MOST = 0.0126, 16
@@ -77,26 +79,45 @@ def find_common_region(
     for place, box in enumerate(boxes):
         options["progress"] = progress and _prefixed(progress, f"part {place + 1} of {len(boxes)}: ")
         left = max(time_limit - (time.perf_counter() - began), 0.0) / (len(boxes) - place)
-        part = model.with_uncertain(box)
         options["last_level"] = min(_LEVEL, last_level)
         like = leaves[-1] if leaves else None
-        found = find_region(part, network, equilibrium, time_limit=left, like=like, **options)
+        found = find_region(model.with_uncertain(box), network, equilibrium, time_limit=left, like=like, **options)
         if found is None:
             return None
         leaves.append(replace(found, weight=1.0 / len(boxes)))
-    deadline, share = began + time_limit, _pairs(leaves)
-    while share < options.get("enough", 1.0) and time.perf_counter() < deadline and len(leaves) < most_parts:
-        leaf = max(leaves, key=lambda leaf: leaf.weight * (1.0 - leaf.share))
-        leaves.remove(leaf)
-        leaves += _halves(leaf, deadline, last_level, halved=round(np.log2(1.0 / (len(boxes) * leaf.weight))))
-        share = _pairs(leaves)
+    first, loops = leaves[0], _extremes(model, leaves)
+    simulation = simulate_values(loops, first.lower, first.upper, first.angles, _PER_AXIS, _BUDGET)
+    wanted = simulation.starts[simulation.converging]
+    for parts in _halving(leaves, wanted, began + time_limit, last_level):
+        share = sum(part.weight * part.share for part in parts)
         if progress is not None:
-            progress(f"{len(leaves)} parts: {bar(share)} {100 * share:.2f} % of all states and parameters")
-    return _common(model, leaves, time.perf_counter() - began)
+            progress(f"{len(parts)} parts: {bar(share)} {100 * share:.2f} % of all states and parameters")
+        if share >= options.get("enough", 1.0) or len(parts) >= most_parts:
+            break
+    return _common(model, parts, simulation, time.perf_counter() - began)
 
 
-def _pairs(leaves: list[RegionOfAttraction]) -> float:
-    return sum(leaf.weight * leaf.share for leaf in leaves)
+def _halving(
+    leaves: list[RegionOfAttraction], wanted: Array, deadline: float, last_level: int
+) -> Iterator[list[RegionOfAttraction]]:
+    """The leaves, again whenever one was halved: by turns for all pairs of a state and a value, and for what all could
+    have in common, the starts `wanted`."""
+    first = max(leaf.weight for leaf in leaves)
+    lacks = [_lacks(leaf, wanted) for leaf in leaves]
+    yield leaves
+    while time.perf_counter() < deadline:
+        lost = [(1.0 - leaf.share) * leaf.weight for leaf in leaves] if len(leaves) % 2 else lacks
+        place = int(np.argmax(lost))
+        leaf = leaves[place]
+        halves = list(_halves(leaf, deadline, last_level, halved=round(np.log2(first / leaf.weight))))
+        leaves[place : place + 1] = halves
+        lacks[place : place + 1] = [_lacks(half, wanted) for half in halves]
+        yield leaves
+
+
+def _lacks(leaf: RegionOfAttraction, wanted: Array) -> float:
+    """The share of the starts that all parts could have in common and this one has not."""
+    return float(1.0 - leaf.contains(wanted).mean()) if len(wanted) else 0.0
 
 
 def cut(uncertain: Ranges) -> list[dict[str, tuple[float, float]]]:
@@ -162,7 +183,7 @@ def narrowed(region: RegionOfAttraction, model: Model, level: int, deadline: flo
     guide = replace(begun, turns=turns)
     guide = replace(guide, arrival=np.where(guide.apart, np.inf, arrival))
 
-    def share(grid: Any) -> float:
+    def share(grid: Grid) -> float:
         return certified_volume(grid, region.lower, region.upper)[0] / region.domain_volume
 
     steps = images_after(region.core, loop)
@@ -179,13 +200,14 @@ def _prefixed(progress: Progress, words: str) -> Progress:
     return lambda stage: progress(words + stage)
 
 
-def _common(model: Model, parts: list[RegionOfAttraction], seconds: float) -> RegionOfAttraction:
+def _common(
+    model: Model, parts: list[RegionOfAttraction], simulation: Simulation, seconds: float
+) -> RegionOfAttraction:
     """The cells of the domain that all parts have in common."""
     cells = CertifiedSet.common([part.cells for part in parts])
     first = parts[len(parts) // 2]
     boxes = [part.equilibrium for part in parts]
     volume, whole = certified_volume(cells.grids[-1], first.lower, first.upper)
-    simulation = simulate_values(_extremes(model, parts), first.lower, first.upper, first.angles, _PER_AXIS, _BUDGET)
     result = replace(
         first,
         equilibrium=Interval(np.min([b.lo for b in boxes], axis=0), np.max([b.hi for b in boxes], axis=0)),

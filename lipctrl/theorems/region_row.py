@@ -112,7 +112,7 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
         f"{arrives(model, region)}"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
         + f": {100 * region.share:.2f} % of the domain {_box(region)}; of simulated starts "
-        f"{100 * region.simulation.share:.2f} % converge.{_apart(region)}{_each(region)}{_others(region)}"
+        f"{100 * region.simulation.share:.2f} % converge.{_apart(region)}{_each(region)}{others(region)}"
     )
     if not in_goal(model.goal, region):
         reason = f"the loop does not rest in its goal set, though {words}"
@@ -176,12 +176,21 @@ def _each(region: RegionOfAttraction) -> str:
     )
 
 
-def _others(region: RegionOfAttraction) -> str:
-    """The other states of rest, in words."""
-    known = "all" if region.rest.complete else "those found"
-    if not region.others:
-        return " It rests nowhere else in the domain." if region.rest.complete else ""
-    return f" It also rests at {', '.join(_point(x) for x in region.others)} ({known}; not certified)."
+def others(region: RegionOfAttraction) -> str:
+    """The other states of rest in the domain and beyond it, in words."""
+    complete, (inside, beyond) = region.rest.complete, _rest_states(region)
+    points = [", ".join(_point(x) for x in some) for some in (inside, beyond)]
+    words = f" It also rests at {points[0]} ({'all' if complete else 'those found'}; not certified)." if inside else ""
+    if complete and not inside:
+        words = " It rests nowhere else in the domain."
+    return words + (f" Beyond the domain it rests at {points[1]}." if beyond else "")
+
+
+def _rest_states(region: RegionOfAttraction) -> tuple[list[Array], list[Array]]:
+    """Other states of rest in the domain, and beyond it."""
+    inside = [bool(np.all((x >= region.lower) & (x <= region.upper))) for x in region.others]
+    within, beyond = ([x for x, y in zip(region.others, inside, strict=True) if y is flag] for flag in (True, False))
+    return within, beyond
 
 
 def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
@@ -190,7 +199,7 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
     A state of rest elsewhere is a proof of the contrary, but an unstable one is what every swing-up has; it counts if
     the domain was asked for.
     """
-    rest = [x for x in region.others if np.all((x >= region.lower) & (x <= region.upper))]
+    rest, _ = _rest_states(region)
     where = f"every state of {_box(region)}"
     if region.everything:
         words = f"{where} is certified."

@@ -272,6 +272,10 @@ def _numbers(text: str | None, option: str, size: int | None = None) -> Any:
     try:
         values = [float(part) for part in text.replace(" ", "").split(",")]
     except ValueError as error:
+        if text.startswith("--"):
+            raise typer.BadParameter(
+                f"{option} needs LOW and HIGH, such as {option} -3,-8 3,8: HIGH is missing."
+            ) from error
         raise typer.BadParameter(f"{option} is {text!r}, not numbers with commas between, such as 0,-1.5.") from error
     return values * (size or 1) if len(values) == 1 else values
 

@@ -78,7 +78,10 @@ def describe(error: Exception) -> dict[str, str]:
     if hasattr(error, "format_message"):  # the parser's own exceptions, whichever library provides them
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "lipctrl"
-        return {"type": "UsageError", "message": error.format_message(), "advice": f"See '{command} --help'."}
+        message, advice = error.format_message(), f"See '{command} --help'."
+        if re.fullmatch(r"Option '--(box|region)' requires 2 arguments\.", message):
+            advice = "Give LOW and HIGH, two lists with a space between, such as -3,-8 3,8. " + advice
+        return {"type": "UsageError", "message": message, "advice": advice}
     return {
         "type": "InternalError",
         "message": f"{type(error).__name__}: {error}",

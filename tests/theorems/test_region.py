@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import newton, simulate
 from lipctrl.results import Trust, Verdict
 from lipctrl.theorems.region import RegionOfAttraction, find_region
-from lipctrl.theorems.region_row import applies, region_rows
+from lipctrl.theorems.region_row import applies, others, region_rows
 from lipctrl.theorems.sector_region import find_sector_region
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
@@ -61,13 +62,21 @@ def test_every_certified_state_that_is_simulated_converges(agent: tuple[Network,
 def test_other_equilibria_are_not_certified(agent: tuple[Network, RegionOfAttraction]) -> None:
     """The saturated saddles at about +-.41, and the upright position itself is not the equilibrium."""
     _, region = agent
-    others = region.others
-    assert len(others) >= 2
-    for x in others:
+    assert len(region.others) >= 2
+    for x in region.others:
         assert not region.contains(x)
         assert not region.contains(x + np.array([2 * np.pi, 0.0]))
     assert region.equilibrium.contains(region.core.center).all()
     assert not region.equilibrium.contains([0.0, 0.0]).all()
+
+
+def test_states_of_rest_beyond_the_domain_are_not_said_to_lie_in_it(
+    agent: tuple[Network, RegionOfAttraction],
+) -> None:
+    _, region = agent
+    assert "also rests at" in others(region) and "Beyond" not in others(region)
+    small = replace(region, lower=np.array([-0.05, -0.1]), upper=np.array([0.05, 0.1]))
+    assert "also rests" not in others(small) and "Beyond the domain it rests at" in others(small)
 
 
 def test_the_chain_of_ellipsoids_lies_within_what_converges(agent: tuple[Network, RegionOfAttraction]) -> None:

@@ -327,6 +327,16 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize("rest", [[], ["--nonlinear"]], ids=["at the end", "before another option"])
+def test_a_box_with_one_side_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, network: Path, tmp_path: Path, rest: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = Answer("certify", "net.npz", "--env", "Pendulum-v1", "--box", "-3,-8", *rest, "--json").error
+    assert error["type"] == "UsageError"
+    assert "LOW and HIGH" in error["message"] + error["advice"] and "-3,-8 3,8" in error["message"] + error["advice"]
+
+
 @pytest.mark.parametrize(("arguments", "kind"), WRONG, ids=[" ".join(arguments) for arguments, _ in WRONG])
 def test_wrong_input_is_a_typed_error(
     monkeypatch: pytest.MonkeyPatch,

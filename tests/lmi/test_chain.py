@@ -200,7 +200,7 @@ def test_optimality_recomputed_from_the_raw_matrices(method):
     reduction = structure.reduction
     state = Iterate(reduction.chain, 1.5, np.ones(15))
     for _ in range(30):
-        if state.upper - state.lower < 1e-9 * state.upper:
+        if state.upper - state.supply(state.Y) / np.trace(state.Y[:3, :3]) < 1e-9 * state.upper:
             break
         assert state.advance()
     # back to the original coordinates by the congruence of the presolve (three inputs: no orthogonal factor)
@@ -479,3 +479,21 @@ def test_published_networks(benchmarks, file, kind, optimum):
     assert solution.status == "optimal"
     assert np.sqrt(solution.objective) == pytest.approx(optimum, rel=2e-7)
     assert np.sqrt(solution.lower) == pytest.approx(optimum, rel=2e-7)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_few_columns_of_an_iterate_bound_the_optimum_far_better_than_the_iterate_itself(shared):
+    """After a few iterations: below the optimum always, and nearer than <G, Y_ll>."""
+    structure = chain.recognise(
+        stated(mixed_network((4, 12, 10, 3), ("gelu", "relu")), "layer" if shared else "neuron")
+    )
+    form = structure.reduction.chain
+    optimum = minimise(form, gap=1e-10, max_iterations=100)
+    state = Iterate(form, 1.5, np.ones(22))
+    for count in range(1, 10):
+        assert state.advance()
+        few = state.few_columns()
+        assert few <= optimum.rho * (1 + 1e-12)
+        own = state.supply(state.Y) / np.trace(state.Y[:4, :4])
+        if count >= 6:
+            assert optimum.lower - few < 0.2 * (optimum.rho - own)

@@ -2,7 +2,9 @@
 
 Every iterate has M > 0, and the upper bound is the least rho for its t. Once a full dual step has been made,
 Y_ii := 2 c F_ii - (c^2 - 1) K_ii keeps F(Y) = 0 to the last digit; the Cholesky factors of its cliques then make
-<G, Y_ll>/tr Y_00 a lower bound up to rounding. Stopped earlier, Y is repaired by `signals`.
+<G, Y_ll>/tr Y_00 a lower bound up to rounding. A far better one, with or without F(Y) = 0, are `signals` in the
+directions of the largest eigenvectors of Y: on the central path N - r eigenvalues are of the size of mu, which
+costs Y that much of its value, while its optimum has the few columns r that remain.
 """
 
 from __future__ import annotations
@@ -17,15 +19,15 @@ from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_newton import Products, Schur
 from lipctrl.lmi.solvers.completion import Cliques
 from lipctrl.lmi.solvers.kernels import cholesky_in_place
-from lipctrl.lmi.solvers.signals import directions_of, dual_value, feasible_signals
+from lipctrl.lmi.solvers.signals import dual_value, feasible_signals
 from lipctrl.lmi.solvers.steps import DENSE, step_by_matrix
 
 #: relative distance that the returned rho keeps from the boundary
 MARGIN = 1e-12
 #: Lanczos steps for the length of the predictor, which only decides how much to centre
 PREDICTOR_STEPS = 5
-#: relative <M, Y> from which on a Y that is not yet feasible is repaired by its signals
-NEARLY = 1e-2
+#: relative <M, Y> from which on few columns of Y are looked at; how many, and numbers of them that are tried
+NEARLY, COLUMNS, TRUNCATIONS = 0.1, 16, 3
 #: change of the diagonal of Y, relative to its largest entry, up to which it is repaired
 REPAIRABLE = 1e-6
 
@@ -51,6 +53,7 @@ class Iterate:
             self.root, self.dM, self.Froot = np.zeros_like(self.P), np.zeros_like(self.P), np.zeros_like(self.FP)
         self.upper, self.best, self.lower = np.inf, self.t, -np.inf
         self.complementarity = np.inf
+        self.basis = np.random.default_rng(0).standard_normal((self.order, min(COLUMNS, self.order))).astype(dtype)
         self.keep_best()
         self.invert()
         np.multiply(self.P, 1 / np.trace(self.P[: self.first, : self.first]), out=self.Y)
@@ -60,12 +63,30 @@ class Iterate:
             self.Y[:] = Y
         self.cliques.complete(self.Y)
 
-    def repaired_value(self) -> float:
-        """The dual value of the feasible point whose signals have the directions of those of Y."""
+    def few_columns(self) -> float:
+        """The best dual value of signals with the directions of some of the largest eigenvectors of Y.
+
+        The eigenvectors are those of Y on a subspace to which each iterate adds one step of the power method.
+        """
         try:
-            return dual_value(self.chain, feasible_signals(self.chain, *directions_of(self.chain, self.Y)))
+            self.basis = np.linalg.qr(self.Y @ self.basis)[0]
+            image = self.Y @ self.basis
+            values, turn = np.linalg.eigh(self.basis.T @ image)
+            values, turn = values[::-1], turn[:, ::-1]
+            if not values[-1] > 0:
+                return -np.inf
+            gaps = values[1:] / values[:-1]
+            counts = {1 + int(place) for place in np.argsort(gaps)[:TRUNCATIONS]} | {len(values)}
+            columns = image @ (turn / np.sqrt(values))
+            return max(self._value_of(columns[:, :count]) for count in counts)
         except (LinAlgError, ValueError):
             return -np.inf
+
+    def _value_of(self, Z: Array) -> float:
+        parts = [Z[block] for block in self.products.blocks]
+        layers = zip(self.chain.W, self.chain.c, parts, parts[1:], strict=False)
+        directions = [own - c[:, None] * (W @ before) for W, c, before, own in layers]
+        return dual_value(self.chain, feasible_signals(self.chain, parts[0], directions))
 
     def keep_best(self) -> None:
         """The least rho for the present t, if it is the best so far."""
@@ -183,8 +204,8 @@ class Iterate:
         if repaired:
             trace = float(np.trace(self.Y[: self.first, : self.first]))
             self.lower = max(self.lower, self.supply(self.Y) / trace * (1 - MARGIN))
-        elif self.complementarity <= NEARLY and self.chain.G.dtype == np.float64:
-            self.lower = max(self.lower, self.repaired_value())
+        if self.complementarity <= NEARLY and self.chain.G.dtype == np.float64:
+            self.lower = max(self.lower, self.few_columns())
         self.invert()
         return max(a1, a2) > 1e-8
 

@@ -107,7 +107,7 @@ def minimise(
             status = "inaccurate"
             break
     if not np.isfinite(state.lower):
-        state.lower = state.repaired_value()
+        state.lower = state.few_columns()
     return Outcome(state.upper, state.best, state.lower, status, iterations)
 
 

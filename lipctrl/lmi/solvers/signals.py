@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import cholesky
 
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import Chain, block_slices
+from lipctrl.lmi.solvers.chain_form import Chain
 
 #: relative margin for the rounding of a dual value
 MARGIN = 1e-12
@@ -46,20 +45,3 @@ def feasible_signals(chain: Chain, first: Array, directions: Sequence[Array]) ->
 def dual_value(chain: Chain, Z: Sequence[Array]) -> float:
     """<G, Y_ll>, less a margin for rounding."""
     return float(np.vdot(chain.G @ Z[-1], Z[-1])) * (1 - MARGIN)
-
-
-def directions_of(chain: Chain, Y: Array) -> tuple[Array, list[Array]]:
-    """Z_0 and P_1..P_l of a positive definite Y.
-
-    Raises
-    ------
-    LinAlgError
-        If Y is not positive definite.
-    """
-    blocks = block_slices(chain.sizes)
-    Z = cholesky(Y, lower=True, check_finite=False)
-    P = [
-        Z[own] - c[:, None] * (W @ Z[before])
-        for W, c, own, before in zip(chain.W, chain.c, blocks[1:], blocks[:-1], strict=True)
-    ]
-    return Z[blocks[0]], P

@@ -14,17 +14,19 @@ The evaluation that is meant, u = 2^-24:
 A row of k > 1 non-zero weights is a sum of k + 1 terms, each rounded at most k + 3 times, so that its error is at most
 gamma (|W||x| + |b|) with gamma = (k + 3) u / (1 - (k + 3) u) (Higham, Accuracy and Stability of Numerical Algorithms,
 2002, section 3.1), x being the computed input. A row of one weight has at most 9 u (|W_ij| max(|x_j|, 1) + |b_i|).
-Errors are carried on by |W| and by the largest slopes near the cell.
+Errors are carried on by |W| and by the largest slopes near the cell; on a region also by Lipschitz constants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.errors import NetworkError
+from lipctrl.intervals import rounding
 from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.affine_enclosure import AffineEnclosure
@@ -80,26 +82,64 @@ class Float32Error:
         return np.where(np.isnan(error), np.inf, error)
 
 
-def region_error(network: Network, bounds: Sequence[LayerBounds], inputs: InputSet) -> Array:
-    """Bounds, shape (n_out,), of |float32 evaluation - pi(y)| for every y of a set on which `bounds` hold.
+@dataclass(frozen=True)
+class RegionError:
+    """Errors of the float32 evaluation on a set, layer by layer.
 
-    Errors are carried on by the largest slopes on all of R.
+    Attributes
+    ----------
+    total : array, shape (n_out,)
+        Bounds of |float32 evaluation - pi(y)| before the action's own rounding, carried on by |W| and the largest
+        slopes on all of R.
+    made : list of arrays
+        Of what each affine layer and the nonlinearity before it (the first: the observation) add, at its output.
+    boxes : list of Interval
+        What each nonlinearity can see in either evaluation.
+    size : array, shape (n_out,)
+        Of the action.
     """
+
+    total: Array
+    made: list[Array]
+    boxes: list[Interval]
+    size: Array
+
+    def action(self, tails: Sequence[float] | None = None) -> Array:
+        """The bounds of the action's error, shape (n_out,); `tails` are Lipschitz constants on `boxes` of what follows.
+
+        pi_f32 - pi is the sum over k of G_k(v^_k) - G_k(v~_k), G_k the exact map behind layer k, v^_k its computed
+        input and v~_k the exact image of the computed input of the layer before: |v^_k - v~_k| <= made_k.
+        """
+        error = self.total
+        if tails is not None:
+            through = sum(lip * float(np.linalg.norm(own)) for lip, own in zip(tails, self.made, strict=False))
+            error = np.minimum(error, (through + self.made[-1]) * _GROW + _TINY)
+        error = _of_action(self.size, error)
+        return np.where(np.isnan(error), np.inf, error)
+
+
+def region_error(network: Network, bounds: Sequence[LayerBounds], inputs: InputSet) -> RegionError | None:
+    """Bounds for every y of a set on which `bounds` hold; None where nothing is stated."""
     affine, elementwise = network.alternating()
     size = inputs.zonotope().range().mag[None]
     with np.errstate(all="ignore"):
-        error = _of_observation(size)
+        error = own = _of_observation(size)
+        made, boxes = [], []
         for map_, layer, layer_bounds in zip(affine, elementwise, bounds, strict=False):
             if layer.kind not in KINDS or layer_bounds.range is None:
-                return np.full(network.n_out, np.inf)
-            error = _affine(map_, _row_factors(map_), size + error, error)
+                return None
+            error, own = (_affine(map_, _row_factors(map_), size + error, part) for part in (error, own))
             phi, reach = layer.activation, layer_bounds.range
-            error = _rounded(layer, phi.slope_bounds().mag * error, reach.mag[None] + error)
+            made.append(own[0])
+            wider = _GROW * error[0]
+            boxes.append(Interval(rounding.down(reach.lo - wider), rounding.up(reach.hi + wider)))
+            far = reach.mag[None] + error
+            own = _rounded(layer, np.zeros_like(error), far)
+            error = _rounded(layer, phi.slope_bounds().mag * error, far)
             size = phi.enclose(reach).mag[None]
-        error = _affine(affine[-1], _row_factors(affine[-1]), size + error, error)
+        error, own = (_affine(affine[-1], _row_factors(affine[-1]), size + error, part) for part in (error, own))
         size = size @ np.abs(affine[-1].W).T * _GROW + np.abs(affine[-1].b)
-        error = _of_action(size, error)[0]
-    return np.where(np.isnan(error), np.inf, error)
+    return RegionError(error[0], [*made, own[0]], boxes, size[0])
 
 
 def _of_observation(size: Array) -> Array:

@@ -1486,26 +1486,38 @@ def _scaled(matrix: Matrix, factor: Fraction) -> Matrix:
     return matrix.scale_rows(Matrix.exact([factor] * len(matrix.rows)))
 
 
-def float32_errors(network: Network, bounds: Sequence[LayerBounds], form: Form) -> list[Fraction]:
-    """How far the float32 evaluation of FORMAT.md can be from pi on the set `form`, for each action."""
+def float32_errors(
+    network: Network, bounds: Sequence[LayerBounds], form: Form, tails: Sequence[Any] | None = None
+) -> list[Fraction]:
+    """How far the float32 evaluation of FORMAT.md can be from pi on the set `form`, for each action.
+
+    Errors are carried on by |W| and slopes; with `tails` those made by layer k, put together at its output, by proved
+    Lipschitz constants of the layers that follow it, on a box of all that these can see (FORMAT.md).
+    """
     u, tiny, one = Fraction(1, 2**24), Fraction(1, 2**126), Fraction(1)
     sizes = [max(map(abs, form.range(i))) for i in range(network.n_in)]
     errors = [u * (1 + Fraction(1, 256)) * s + Fraction(1, 2**48) * (1 + s) + tiny for s in sizes]
+    made, through = list(errors), ZERO
+    if tails is not None:
+        _list(tails, len(bounds), "tails")
     for k, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        scale, after = Fraction(2) ** weight.exponent, []
+        scale, after, own = Fraction(2) ** weight.exponent, [], []
         for row, b in zip(weight.rows, bias, strict=True):
             _tick()
-            used = [(abs(w) * scale, sizes[j] + errors[j], errors[j]) for j, w in enumerate(row) if w]
+            used = [(abs(w) * scale, sizes[j] + errors[j], j) for j, w in enumerate(row) if w]
             heard = sum((w * (max(s, one) if len(used) == 1 else s) for w, s, _ in used), abs(b))
             if not all(s < 2**126 for s in (*sizes, heard)):
                 _reject("the float32 evaluation may overflow")
-            carried = sum((w * e for w, _, e in used), ZERO)
+            rounded = ZERO
             if not (len(used) == 1 and sum(row) * scale == 1 and b == 0):
                 roundings = (len(used) + 3) * u
                 gamma = roundings / (1 - roundings) if len(used) > 1 else 9 * u
-                carried += gamma * heard + (2 * len(used) + 9) * tiny
-            after.append(carried)
-        errors = [Fraction(-(-(e.numerator << 200) // e.denominator), 1 << 200) for e in after]
+                rounded = gamma * heard + (2 * len(used) + 9) * tiny
+            after.append(sum((w * errors[j] for w, _, j in used), rounded))
+            own.append(sum((w * made[j] for w, _, j in used), rounded))
+        errors, made = (
+            [Fraction(-(-(e.numerator << 200) // e.denominator), 1 << 200) for e in x] for x in (after, own)
+        )
         if k == len(bounds):
             sizes = [
                 sum((abs(w) * scale * s for w, s in zip(r, sizes, strict=True)), abs(b))
@@ -1515,13 +1527,34 @@ def float32_errors(network: Network, bounds: Sequence[LayerBounds], form: Form) 
         kind, phis, ranges = network.kinds[k], network.activations[k], bounds[k].ranges
         if kind not in FLOAT32_KINDS or ranges is None:
             _reject(f"layer {k + 1}: nothing is stated about its float32 evaluation")
+        if tails is not None:
+            boxes = [(low - e, high + e) for (low, high), e in zip(ranges, errors, strict=True)]
+            through += _tail(network, k, boxes, tails[k]) * _sqrt((sum((e * e for e in made), ZERO),) * 2)[1]
         reach = [max(map(abs, ends)) + e for ends, e in zip(ranges, errors, strict=True)]
         steep: list[Fraction] = [max(abs(a), abs(b)) for a, b in (phi.slopes_everywhere() for phi in phis)]
-        errors = [
-            s * e + _float32_rounding(kind, phi, r) for s, e, phi, r in zip(steep, errors, phis, reach, strict=True)
-        ]
+        made = [_float32_rounding(kind, phi, r) for phi, r in zip(phis, reach, strict=True)]
+        errors = [s * e + r for s, e, r in zip(steep, errors, made, strict=True)]
         sizes = [max(map(abs, phi.value_on(*ends))) for phi, ends in zip(phis, ranges, strict=True)]
+    if tails is not None:
+        errors = [min(e, through + m) for e, m in zip(errors, made, strict=True)]
     return [e + 2 * u * (s + e) for e, s in zip(errors, sizes, strict=True)]
+
+
+def _tail(network: Network, k: int, boxes: Sequence[Range], fields: Any) -> Fraction:
+    """A Lipschitz constant, on a box that contains `boxes`, of what follows the inputs of layer k + 1."""
+    n = len(boxes)
+    rest = Network(
+        [Matrix.eye(n), *network.weights[k + 1 :]], [[ZERO] * n, *network.biases[k + 1 :]],
+        network.activations[k:], "", network.kinds[k:],
+    )  # fmt: skip
+    upper, scaling, region = prove_lipschitz(_object(fields, LIPSCHITZ, (), f"tails[{k}]"), rest)
+    plain = scaling.shift is None and all(w == 1 for w in (*scaling.output_weight, *scaling.input_weight))
+    if region is None or not plain:
+        _reject(f"tails[{k}]: expected the plain bound on a box")
+    for (low, high), c, h in zip(boxes, region.center, region.box, strict=True):
+        if not (Fraction(c) - Fraction(h) <= low and high <= Fraction(c) + Fraction(h)):
+            _reject(f"tails[{k}]: the box does not hold what the layer can see")
+    return Fraction(upper)
 
 
 FLOAT32_KINDS = ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "hardtanh")
@@ -1550,21 +1583,24 @@ class Disturbance:
 
 
 def prove_disturbed(
-    value: Any, level: float | None, P: Matrix, plant: Plant, errors: Callable[[], list[Fraction]]
+    value: Any, level: float | None, P: Matrix, plant: Plant, errors: Callable[[Any], list[Fraction]]
 ) -> tuple[Disturbance, Fraction]:
     """The final level and the decay eta: with |d_i| <= d, |B d|_P < eta radius / 2 and radius^2 <= level.
 
     sqrt(V+) <= sqrt(1 - eta) sqrt(V) + |B d|_P, sampled, and sqrt(1 - eta) <= 1 - eta / 2; in continuous time
     d/dt sqrt(V) <= -eta / 2 sqrt(V) + |B d|_P.
     """
-    fields = _object(value, ("action_error", "arithmetic", "decay", "radius"), (), "disturbed")
+    fields = _object(value, ("action_error", "arithmetic", "decay", "radius"), ("tails",), "disturbed")
     stated = _number(fields["action_error"], "disturbed.action_error")
     decay, radius = _positive(fields["decay"], "decay"), _positive(fields["radius"], "radius")
     if fields["arithmetic"] not in ("real", "float32") or stated < 0 or (plant.dt and decay >= 1):
         _reject("disturbed: a strange arithmetic, error or decay")
+    if "tails" in fields and fields["arithmetic"] != "float32":
+        _reject("disturbed: tails without float32")
     if level is None:
         _reject("disturbed: a global claim has no level to stay in")
-    rounding = errors() if fields["arithmetic"] == "float32" else None
+    tails = fields.get("tails")
+    rounding = errors(tails) if fields["arithmetic"] == "float32" else None
     each = [Fraction(stated) + e for e in rounding or [ZERO] * plant.n_in]
     gram = plant.B.T @ P @ plant.B
     scale = Fraction(2) ** gram.exponent
@@ -1608,7 +1644,9 @@ def prove_lyapunov(
     following[0] = following[0] + plant.A if 0 in following else plant.A
     found = None
     if disturbed is not None:
-        found, eta = prove_disturbed(disturbed, level, P, plant, lambda: float32_errors(network, bounds, _known(form)))
+        found, eta = prove_disturbed(
+            disturbed, level, P, plant, lambda tails: float32_errors(network, bounds, _known(form), tails)
+        )
         inequality.add(0, 0, _scaled(P, -eta))
     if plant.dt:
         inequality.add(0, 0, P)

@@ -11,6 +11,7 @@ leave, and {V <= 1} is invariant. (Input-to-state stability; Jiang and Wang, Aut
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,13 @@ import numpy as np
 
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import Array, Values
+from lipctrl.networks.enclosure import InputSet, LayerBounds
 from lipctrl.networks.float32 import region_error
+from lipctrl.networks.network import Network
 from lipctrl.plants.loop import Loop
-from lipctrl.proofs.certificate import hex_array
+from lipctrl.proofs.certificate import from_hex, hex_array
+from lipctrl.theorems import lipschitz
+from lipctrl.theorems.conclusion import suggest
 from lipctrl.theorems.lyapunov import Statement, region_inputs
 from lipctrl.theorems.lyapunov_search import Found, find_local, shrunk
 
@@ -41,6 +46,8 @@ class Disturbed:
     rounding : array, shape (m,)
         Bounds of the error of the float32 evaluation on the ellipsoid; zero in real arithmetic.
     decay, radius : float
+    tails : list of dict
+        Lipschitz bounds of what follows each layer, by which the rounding was bounded; empty if that was no better.
     """
 
     action_error: float
@@ -48,6 +55,7 @@ class Disturbed:
     rounding: Array
     decay: float
     radius: float
+    tails: list[dict[str, Any]]
 
     def claim(self) -> dict[str, Any]:
         """The field "disturbed" of a "lyapunov" certificate."""
@@ -56,6 +64,7 @@ class Disturbed:
             "arithmetic": self.arithmetic,
             "decay": hex_array(self.decay),
             "radius": hex_array(self.radius),
+            **({"tails": self.tails} if self.tails else {}),
         }
 
 
@@ -81,12 +90,36 @@ def _final(
     loop, generators = statement.loop, statement.generators
     if generators is None:
         return None
-    rounding = np.zeros(loop.plant.n_inputs)
+    rounding, tails = np.zeros(loop.plant.n_inputs), list[dict[str, Any]]()
     if arithmetic == "float32":
-        rounding = region_error(loop.network, statement.bounds, region_inputs(loop, generators))
+        rounding, tails = rounding_error(loop.network, statement.bounds, region_inputs(loop, generators))
     each = (rounding + action_error) * (1.0 + 2.0**-40)
     B = Ball.exact(loop.plant.B)
     gram = B.T @ (Ball.exact(np.asarray(values["P"])) @ B)
     push = float(np.sqrt(each @ (np.abs(gram.mid) + gram.radius) @ each)) * (1.0 + 2.0**-40)
     radius = 2.0 * push / decay * _ROOM + 2.0**-500
-    return Disturbed(action_error, arithmetic, rounding, decay, radius) if radius <= 1.0 else None
+    return Disturbed(action_error, arithmetic, rounding, decay, radius, tails) if radius <= 1.0 else None
+
+
+def rounding_error(
+    network: Network, bounds: Sequence[LayerBounds], inputs: InputSet, better: float = 0.9
+) -> tuple[Array, list[dict[str, Any]]]:
+    """Bounds of the error of the float32 evaluation, shape (m,), and the proved Lipschitz bounds used, if any.
+
+    These are used where they make a bound less than `better` times that by |W|.
+    """
+    errors = region_error(network, bounds, inputs)
+    if errors is None or not np.all(np.isfinite(errors.total)):
+        return np.full(network.n_out, np.inf), []
+    plain, tails = errors.action(), list[dict[str, Any]]()
+    affine, elementwise = network.alternating()
+    for k, box in enumerate(errors.boxes):
+        rest = Network([elementwise[k], *(part for pair in zip(affine[k + 1 :], elementwise[k + 1 :], strict=False)
+                                          for part in pair), affine[-1]])  # fmt: skip
+        statement = lipschitz.state(rest, InputSet.from_box(box.mid, box.rad))
+        values = lipschitz.conclude(statement, suggest(statement.lmi, "barrier", gap=1e-3, time_limit=10.0).values)
+        if values is None:
+            return plain, []
+        tails.append(lipschitz.claim(statement, values))
+    found = errors.action([from_hex(tail["upper"]) for tail in tails])
+    return (found, tails) if np.any(found < better * plain) else (plain, [])

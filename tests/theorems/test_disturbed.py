@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lipctrl
 from lipctrl.networks.enclosure import InputSet, layer_bounds
@@ -16,10 +21,11 @@ from lipctrl.networks.loading.policy import load_policy
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.loop import Loop
 from lipctrl.plants.plant import Plant
-from lipctrl.proofs.certificate import write_certificate
+from lipctrl.proofs.certificate import from_hex, hex_array, write_certificate
 from lipctrl.results import TheoremResult, Verdict
-from lipctrl.theorems.disturbed import find_disturbed
+from lipctrl.theorems.disturbed import find_disturbed, rounding_error
 from lipctrl.theorems.rows import certificate_with_head, disturbed_lyapunov
+from tests.networks.test_float32 import exact, random_network, single
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
 DELTA = 0.01
@@ -97,19 +103,87 @@ def test_errors_that_are_too_large_are_inconclusive() -> None:
     assert found is not None and found[1] is not None and not found[1].rounding.any()
 
 
-@pytest.mark.parametrize("name", ["spring-damper-ppo", "pendulum-ppo"])
+AGENTS = {"spring-damper-ppo": 3.0, "pendulum-ppo": 2.0, "pendulum-sac": 2.5, "pendulum-early": 1.2}
+"""By how much Lipschitz constants of the layers that follow do better than |W|, at least."""
+
+
+@pytest.mark.parametrize("name", AGENTS)
 def test_the_float32_evaluation_stays_within_the_bound_of_the_region(name: str) -> None:
     network = load_policy(POLICIES / name).network
-    center = np.array([0.001, 0.002, 0.5][: network.n_in])
+    center = np.array([0.99, 0.002, 0.5][: network.n_in])
     inputs = InputSet.from_box(center, np.full(network.n_in, 0.02))
-    allowed = region_error(network, layer_bounds(network, inputs, "sector"), inputs)
-    y = center + 0.02 * np.random.default_rng(1).uniform(-1, 1, (5000, network.n_in))
-    h = y.astype(np.float32)
-    for layer in network.layers:
-        if isinstance(layer, Affine):
-            h = (h @ layer.W.T.astype(np.float32) + layer.b.astype(np.float32)).astype(np.float32)
-        elif layer.kind == "tanh":
-            h = np.tanh(h)
-        else:
-            h = np.clip(h, layer.parameters["low"].astype(np.float32), layer.parameters["high"].astype(np.float32))
-    assert np.all(np.abs(h - network(y)) <= allowed) and np.all(allowed < 1e-3)
+    bounds = layer_bounds(network, inputs, "sector")
+    errors = region_error(network, bounds, inputs)
+    assert errors is not None
+    plain, (allowed, tails) = errors.action(), rounding_error(network, bounds, inputs)
+    assert tails and np.all(allowed * AGENTS[name] <= plain)
+    y = center + 0.02 * np.random.default_rng(1).uniform(-1, 1, (20_000, network.n_in))
+    for order in (None, "sorted"):
+        assert np.all(np.abs(single(network, y, order) - network(y)) <= allowed)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_random_networks_stay_within_the_bound_by_tails(seed: int) -> None:
+    """Against 60 digits, in four orders of summation; the tails alone, not the smaller of both bounds."""
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    center, half = rng.standard_normal(network.n_in), 10 ** rng.uniform(-4, -1) * np.ones(network.n_in)
+    inputs = InputSet.from_box(center, half)
+    bounds = layer_bounds(network, inputs)
+    errors = region_error(network, bounds, inputs)
+    _, tails = rounding_error(network, bounds, inputs, better=np.inf)
+    assert errors is not None
+    alone = replace(errors, total=np.full(network.n_out, 1e300)).action([from_hex(tail["upper"]) for tail in tails])
+    y = center + half * rng.uniform(-1, 1, (3, network.n_in))
+    for order in (None, rng.random(40), np.arange(40.0), "sorted"):
+        for value, point in zip(single(network, y, order), y, strict=True):
+            for v, truth, eps in zip(value, exact(network, point), alone, strict=True):
+                assert abs(Decimal(float(v)) - truth) <= Decimal(float(eps))
+
+
+@pytest.fixture(scope="module")
+def by_tails() -> dict[str, Any]:
+    """A loop whose certificate bounds the rounding of two hidden layers by what follows them."""
+    rng = np.random.default_rng(4)
+    first, second = rng.standard_normal((16, 1)), rng.standard_normal((16, 16)) / 4
+    last = rng.standard_normal((1, 16))
+    last *= -0.5 / (last @ second @ first)
+    policy = Network([Affine(first), Elementwise("tanh", 16), Affine(second), Elementwise("tanh", 16), Affine(last)])
+    loop = Loop(Plant([[1.1]], [[1.0]], [[1.0]], dt=1.0), policy)
+    row = disturbed_lyapunov(loop, 5.0, 0.0, "float32")
+    assert row.certificate is not None
+    return certificate_with_head(row.certificate, {}, row.reason, row.model)
+
+
+def test_the_checker_proves_the_tails(by_tails: dict[str, Any], tmp_path: Path) -> None:
+    assert len(by_tails["disturbed"]["tails"]) == 2
+    result = lipctrl.check(write_certificate(by_tails, tmp_path / "row.json"))
+    assert result.accepted, result.reason
+
+
+def _scaled(block: dict[str, Any], key: str, factor: float) -> None:
+    block[key] = hex_array(factor * np.asarray(from_hex(block[key])))
+
+
+TAIL_DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no tails": lambda d: d.pop("tails"),
+    "one tail": lambda d: d["tails"].pop(),
+    "exchanged": lambda d: d["tails"].reverse(),
+    "lower bound": lambda d: [_scaled(tail, "upper", 0.5) for tail in d["tails"]],
+    "lower bound, and rho": lambda d: [_scaled(d["tails"][0], "upper", 0.9), _scaled(d["tails"][0], "rho", 0.8)],
+    "smaller box": lambda d: _scaled(d["tails"][1]["input_set"], "box", 1 - 1e-9),
+    "moved box": lambda d: d["tails"][0]["input_set"].update(center=[(9.0).hex()] * 16),
+    "all of R": lambda d: d["tails"][0].update(input_set=None),
+    "other norm": lambda d: d["tails"][0].update(output_weight=[(0.5).hex()]),
+    "real arithmetic": lambda d: d.update(arithmetic="real"),
+    "smaller final ball": lambda d: _scaled(d, "radius", 0.8),
+}
+
+
+@pytest.mark.parametrize("name", TAIL_DAMAGES)
+def test_false_tails_are_rejected(by_tails: dict[str, Any], tmp_path: Path, name: str) -> None:
+    damaged = copy.deepcopy(by_tails)
+    TAIL_DAMAGES[name](damaged["disturbed"])
+    result = lipctrl.check(write_certificate(damaged, tmp_path / "row.json"))
+    assert not result.accepted and "check failed" not in result.reason

@@ -1111,3 +1111,20 @@ def test_cells_of_one_grid_lie_in_those_of_another_with_all_their_points() -> No
         else:
             with pytest.raises(Rejected):
                 set_.add([cc.Record([1, 0, 0, 1], 1, 2)], [np.array([0])])
+
+
+def test_boxes_that_pass_an_edge_by_one_bit_need_the_cell_behind_it() -> None:
+    """upper - low rounds to the edge there; and lower - low as well."""
+    cells = grid([-1.0], [2.0], [False], 3)
+    for k in range(1, 8):
+        edge = -1 + k / 4
+        for hole, lower, upper in (
+            (k, edge - 0.1, float(np.nextafter(edge, 9))),
+            (k - 1, float(np.nextafter(edge, -9)), edge + 0.1),
+        ):
+            cells.rank[...] = 0
+            assert cells.covers(np.array([[lower]]), np.array([[upper]]), np.ones(1))[0]
+            cells.rank[hole] = 5
+            assert not cells.covers(np.array([[lower]]), np.array([[upper]]), np.ones(1))[0]
+            inner = np.array([[edge]]), np.array([[edge + 0.1]])
+            assert cells.covers(*(inner if hole == k - 1 else (inner[0] - 0.1, inner[0])), np.ones(1))[0]

@@ -69,22 +69,27 @@ def find_common_region(
     Returns
     -------
     RegionOfAttraction or None
-        With `parts`; None if one of them has no region.
+        With `parts`; None if one of them has no region, nor have small parts of it.
     """
     boxes = cut(model.uncertain)
     if len(boxes) < 2:
         options |= {"last_level": last_level, "progress": progress}
         return find_region(model, network, equilibrium, time_limit=time_limit, **options)
     began, leaves = time.perf_counter(), list[RegionOfAttraction]()
-    for place, box in enumerate(boxes):
-        options["progress"] = progress and _prefixed(progress, f"part {place + 1} of {len(boxes)}: ")
-        left = max(time_limit - (time.perf_counter() - began), 0.0) / (len(boxes) - place)
-        options["last_level"] = min(_LEVEL, last_level)
-        like = leaves[-1] if leaves else None
-        found = find_region(model.with_uncertain(box), network, equilibrium, time_limit=left, like=like, **options)
-        if found is None:
+    smallest = _share(boxes[0], model.uncertain) * 0.25 ** len(model.uncertain)
+    while boxes:
+        box, count = boxes.pop(0), f"part {len(leaves) + 1} of {len(leaves) + len(boxes) + 1}: "
+        left = max(time_limit - (time.perf_counter() - began), 0.0) / (len(boxes) + 1)
+        options |= {"last_level": min(_LEVEL, last_level), "progress": progress and _prefixed(progress, count)}
+        like, part = leaves[-1] if leaves else None, model.with_uncertain(box)
+        found = find_region(part, network, equilibrium, time_limit=left, like=like, **options)
+        weight = _share(box, model.uncertain)
+        if found is not None:
+            leaves.append(replace(found, weight=weight))
+        elif left > 0.0 and weight > smallest and len(leaves) + len(boxes) + 2 <= most_parts:
+            boxes[:0] = cut(box, halves=True)
+        else:
             return None
-        leaves.append(replace(found, weight=1.0 / len(boxes)))
     first, loops = leaves[0], _extremes(model, leaves)
     simulation = simulate_values(loops, first.lower, first.upper, first.angles, _PER_AXIS, _BUDGET)
     wanted = simulation.starts[simulation.converging]
@@ -115,19 +120,25 @@ def _halving(
         yield leaves
 
 
+def _share(box: Ranges, whole: Ranges) -> float:
+    """The share of a box of parameters in the whole one."""
+    sides = zip(box.values(), whole.values(), strict=True)
+    return float(np.prod([(b - a) / (high - low) for (a, b), (low, high) in sides if high > low]))
+
+
 def _lacks(leaf: RegionOfAttraction, wanted: Array) -> float:
     """The share of the starts that all parts could have in common and this one has not."""
     return float(1.0 - leaf.contains(wanted).mean()) if len(wanted) else 0.0
 
 
-def cut(uncertain: Ranges) -> list[dict[str, tuple[float, float]]]:
-    """The box of the parameters in parts, the relatively widest sides cut first."""
+def cut(uncertain: Ranges, halves: bool = False) -> list[dict[str, tuple[float, float]]]:
+    """The box of the parameters in parts, the relatively widest sides cut first; or its two halves."""
     widths = [(high - low) / (abs(low + high) or 1.0) for low, high in uncertain.values()]
     counts = [1] * len(widths)
-    while any(w / n > NARROW for w, n in zip(widths, counts, strict=True)):
+    while any(w / n > (0.0 if halves else NARROW) for w, n in zip(widths, counts, strict=True)):
         widest = int(np.argmax([w / n for w, n in zip(widths, counts, strict=True)]))
         counts[widest] += 1
-        if np.prod(counts) > MOST:
+        if np.prod(counts) > (2 if halves else MOST):
             counts[widest] -= 1
             break
     sides = []

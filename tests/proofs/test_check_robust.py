@@ -23,6 +23,7 @@ from lipctrl.proofs.certificate import from_hex, write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.equilibria import prove_equilibria
 from lipctrl.proofs.region_certificate import Part, region_certificate
+from lipctrl.theorems import region_parts
 from lipctrl.theorems.region import RegionOfAttraction, find_region
 from lipctrl.theorems.region_parts import cut, find_common_region
 
@@ -398,6 +399,17 @@ def test_the_box_of_parameters_is_cut_where_it_is_relatively_widest() -> None:
     assert boxes[0]["mass"][0] == 0.95 and boxes[-1]["mass"][1] == 1.05
     assert all(a["mass"][1] == b["mass"][0] for a, b in pairwise(boxes))
     assert cut({}) == [{}] and len(cut({"a": (0.5, 1.5), "b": (-1.0, 1.0)})) <= 16
+
+
+def test_a_part_without_a_region_is_halved_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[dict[str, tuple[float, float]]] = []
+    monkeypatch.setattr(region_parts, "find_region", lambda model, *_, **__: tried.append(dict(model.uncertain)))
+    assert find_common_region(Cart(mass=(0.98, 1.02)), POLICY, np.zeros(2), time_limit=9.0) is None
+    first = 0.98, 0.98 + 0.04 / len(cut({"mass": (0.98, 1.02)}))
+    assert tried[0]["mass"] == pytest.approx(first) and len(tried) == 3
+    for wide, half in pairwise(tried):
+        assert half["mass"] == (wide["mass"][0], pytest.approx(0.5 * sum(wide["mass"])))
+    assert [box["a"] for box in cut({"a": (0.0, 2.0), "b": (1.0, 1.0)}, halves=True)] == [(0.0, 1.0), (1.0, 2.0)]
 
 
 def test_each_parameter_has_its_own_equilibrium_in_the_box() -> None:

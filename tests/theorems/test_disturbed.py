@@ -122,6 +122,17 @@ def test_the_float32_evaluation_stays_within_the_bound_of_the_region(name: str) 
         assert np.all(np.abs(single(network, y, order) - network(y)) <= allowed)
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "sac", "ars"])
+def test_public_agents_stay_within_the_bound_by_tails(zoo: Path, algorithm: str) -> None:
+    network = load_policy(zoo / algorithm / "Pendulum-v1").network
+    center, half = np.array([0.99, 0.002, 0.5]), 0.05
+    inputs = InputSet.from_box(center, np.full(3, half))
+    allowed, _ = rounding_error(network, layer_bounds(network, inputs, "sector"), inputs)
+    y = center + half * np.random.default_rng(2).uniform(-1, 1, (20_000, 3))
+    for order in (None, "sorted"):
+        assert np.all(np.abs(single(network, y, order) - network(y)) <= allowed)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_random_networks_stay_within_the_bound_by_tails(seed: int) -> None:

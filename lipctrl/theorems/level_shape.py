@@ -198,4 +198,4 @@ def _best_shape(
     level = float(levels(best[None])[0][0])
     if not level > 0:
         return None
-    return Ellipsoid(start.center, matrices(best[None])[0] @ start.T, float(np.sqrt(0.97 * level)))
+    return Ellipsoid(start.center, matrices(best[None])[0] @ start.T, float(np.sqrt(0.99 * level)))

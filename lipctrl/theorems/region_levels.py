@@ -61,7 +61,7 @@ def find_levels(
     wish: Wish = Wish(),  # noqa: B008
     max_steps: int = 8,
     max_cells: int = 400_000,
-    tolerance: float = 0.04,
+    tolerance: float = 0.01,
     seed: int = 0,
     progress: Callable[[Level], None] | None = None,
 ) -> list[Level]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from lipctrl.theorems.spectral import product_bound
 METHODS = ("auto", "product", "layer", "neuron", "local")
 #: limits of "auto" where none are given: seconds and bytes for the solver
 AUTO_SECONDS, AUTO_BYTES = 60.0, 4e9
-#: square matrices over all signals that stating and proving an inequality takes, unless it is of one hidden layer
+#: square matrices over all signals, or over those of neighbouring layers, that stating and proving an inequality takes
 SQUARES = 7
 
 
@@ -207,7 +208,7 @@ def lipschitz(
         memory_limit = AUTO_BYTES if memory_limit is None else memory_limit
     if method == "product":
         return replace(simple, seconds=time.perf_counter() - began)
-    least = 8 * SQUARES * (network.n_in + network.n_neurons) ** 2
+    least = statement_bytes(network.n_in, bounds)
     if memory_limit is not None and least > memory_limit and not _one_hidden_layer(network):
         note = f"product of norms instead: the inequality alone needs {least / 1e6:.3g} MB"
         return replace(simple, note=note, seconds=time.perf_counter() - began)
@@ -255,6 +256,19 @@ def lipschitz(
         certificate=certificate,
         solution=solution,
     )
+
+
+def statement_bytes(n_in: int, bounds: Sequence[LayerBounds]) -> int:
+    """Bytes that stating and proving the inequality take at most, unless it is of one hidden layer.
+
+    Where only some neurons of a layer are linear, the next reaches back; else each sees the one before alone.
+    """
+    nonlinear = [layer.slope_lower != layer.slope_upper for layer in bounds]
+    widths = [n_in, *(int(np.count_nonzero(layer)) for layer in nonlinear if np.any(layer))]
+    squares = sum(widths) ** 2
+    if all(np.all(layer) or not np.any(layer) for layer in nonlinear):
+        squares = min(squares, sum((a + b) ** 2 for a, b in pairwise(widths)))
+    return 8 * SQUARES * squares
 
 
 def _one_hidden_layer(network: Network) -> bool:

@@ -17,7 +17,7 @@ from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.checking import check
 from lipctrl.results import Bound, Trust
 from lipctrl.theorems import batch
-from lipctrl.theorems.lipschitz import SQUARES, conclude, state
+from lipctrl.theorems.lipschitz import conclude, state, statement_bytes
 from lipctrl.theorems.rows import certificate_with_head
 from tests.networks_for_tests import random_network
 
@@ -68,8 +68,9 @@ def test_without_memory_the_product_is_returned_and_said_to_be():
     assert lipctrl.lipschitz(NETWORK, memory_limit=1e9).note == ""
 
 
-def test_stating_and_proving_take_no_more_memory_than_is_counted():
-    network = random_network((10, 90, 90, 90, 5))
+@pytest.mark.parametrize("sizes", [(10, 90, 90, 90, 5), (10, *[60] * 12, 5), (5, 300, 20, 300, 2)])
+def test_stating_and_proving_take_no_more_memory_than_is_counted(sizes):
+    network = random_network(sizes)
     statement = state(network)
     values = solve(statement.lmi, time_limit=0.0).values
     for run in (lambda: state(network), lambda: conclude(statement, values)):
@@ -77,7 +78,7 @@ def test_stating_and_proving_take_no_more_memory_than_is_counted():
         run()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak <= 8 * SQUARES * 280**2
+        assert peak <= statement_bytes(network.n_in, statement.bounds)
 
 
 def test_a_warm_start_is_proved_as_tight_and_what_was_not_taken_is_said(tmp_path):

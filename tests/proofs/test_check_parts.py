@@ -685,9 +685,9 @@ def test_disturbances_end_where_they_are_said_to() -> None:
     good = {"action_error": (0.125).hex(), "arithmetic": "real", "decay": (0.5).hex(), "radius": (2.0).hex()}
 
     def proved(level: float | None = 5.0, errors: Any = None, **change: Any) -> bool:
-        return accepted(lambda: ck.prove_disturbed(good | change, level, P, model, errors or (lambda: [Fraction(0)])))
+        return accepted(lambda: ck.prove_disturbed(good | change, level, P, model, errors or (lambda _: [Fraction(0)])))
 
-    found, eta = ck.prove_disturbed(good, 5.0, P, model, lambda: [Fraction(0)])
+    found, eta = ck.prove_disturbed(good, 5.0, P, model, lambda _: [Fraction(0)])
     assert (found.stated, found.rounding, found.radius, eta) == (0.125, None, 2.0, Fraction(1, 2))
     # 12 d^2 < 1/4: d < .144338
     assert (
@@ -707,10 +707,10 @@ def test_disturbances_end_where_they_are_said_to() -> None:
     ):
         assert not proved(**change)
     single = {"arithmetic": "float32", "action_error": (0.1).hex()}
-    assert proved(errors=lambda: [Fraction(44, 1000)], **single) and not proved(
-        errors=lambda: [Fraction(45, 1000)], **single
+    assert proved(errors=lambda _: [Fraction(44, 1000)], **single) and not proved(
+        errors=lambda _: [Fraction(45, 1000)], **single
     )
-    found, _ = ck.prove_disturbed(good | single, 5.0, P, model, lambda: [Fraction(1, 100)])
+    found, _ = ck.prove_disturbed(good | single, 5.0, P, model, lambda _: [Fraction(1, 100)])
     assert found.rounding == [Fraction(1, 100)]
     # x+ = (.5 + .25) x on the region: V falls by 1 - .5625 = .4375
     local = lyapunov(
@@ -727,7 +727,7 @@ def test_disturbances_end_where_they_are_said_to() -> None:
     two = ck.read_plant(plant(0.5) | {"B": hexed([[1.0, -2.0]]), "D": hexed([[0.0, 0.0]]), "u0": hexed([0.0, 0.0])})
     # B'PB = 3 [1, -2; -2, 4]: sum of |entries| d^2 = 27 d^2 < 1/4: d < .09622
     for d, true in ((0.0962, True), (0.0963, False)):
-        call = lambda d=d: ck.prove_disturbed(good | {"action_error": d.hex()}, 5.0, P, two, lambda: [])  # noqa: E731
+        call = lambda d=d: ck.prove_disturbed(good | {"action_error": d.hex()}, 5.0, P, two, lambda _: [])  # noqa: E731
         assert accepted(call) is true
 
 

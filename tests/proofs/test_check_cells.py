@@ -70,7 +70,7 @@ def _certificate(region: RegionOfAttraction) -> dict[str, Any]:
 def _region(model: Model, network: Network, **options: Any) -> RegionOfAttraction:
     guess = newton(model, network, np.zeros(2))
     assert guess is not None
-    region = find_region(model, network, guess, time_limit=30.0, **options)
+    region = find_region(model, network, guess, time_limit=300.0, **options)
     assert region is not None
     return region
 

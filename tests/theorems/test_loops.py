@@ -113,7 +113,7 @@ def test_largest_ellipsoid_of_a_saturated_scalar_loop():
     """x+ = 1.1 x + clip(-.5 x, +-1) converges exactly from |x| < 10."""
     loop = unstable_saturated_loop()
     assert find_global(loop) is None
-    _, values = find_local(loop)
+    _, values = find_local(loop, time_limit=300.0)
     radius = 1 / np.sqrt(values["P"][0, 0])
     assert 9.0 < radius < 10.0
 

@@ -230,7 +230,7 @@ def test_agrees_with_the_dense_proof(kind, region, shifted):
 def test_the_cost_to_the_bound_is_small_at_a_solution_without_slack(monkeypatch):
     """Of a deep network: what the cliques need would cost per cents, if the multipliers did not move inside."""
     lmi = lipschitz.state(random_network((4, *([24] * 20), 1))).lmi
-    solution = solve(lmi, gap=1e-8)
+    solution = solve(lmi, "barrier", gap=1e-10)
     proved = prove_least(lmi, solution.values, "rho")
     assert proved is not None and proved["rho"][0] <= solution.objective * (1 + 3e-8)
     assert holds(lmi, proved)

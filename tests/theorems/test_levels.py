@@ -375,7 +375,7 @@ def _shear(c: dict[str, Any]) -> None:
 def test_damaged_certificates_are_rejected(
     certificate: dict[str, Any], tmp_path: Any, damage: Any, reason: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(check_cells, "MAX_COVER", 60_000)
+    monkeypatch.setattr(check_cells, "MAX_COVER", 250_000)
     assert verdict(certificate, tmp_path)[0] == 0
     wrong = copy.deepcopy(certificate)
     damage(wrong)

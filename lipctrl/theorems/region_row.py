@@ -187,9 +187,13 @@ def others(region: RegionOfAttraction) -> str:
 
 
 def _rest_states(region: RegionOfAttraction) -> tuple[list[Array], list[Array]]:
-    """Other states of rest in the domain, and beyond it."""
-    inside = [bool(np.all((x >= region.lower) & (x <= region.upper))) for x in region.others]
-    within, beyond = ([x for x, y in zip(region.others, inside, strict=True) if y is flag] for flag in (True, False))
+    """Other states of rest in the domain, angles turned into it where full turns do that, and beyond it."""
+    within: list[Array] = []
+    beyond: list[Array] = []
+    for x in region.others:
+        turned = x - np.where(region.angles, 2 * np.pi * np.floor((x - region.lower) / (2 * np.pi)), 0.0)
+        inside = bool(np.all((turned >= region.lower) & (turned <= region.upper)))
+        (within if inside else beyond).append(turned if inside else x)
     return within, beyond
 
 

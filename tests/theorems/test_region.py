@@ -79,6 +79,17 @@ def test_states_of_rest_beyond_the_domain_are_not_said_to_lie_in_it(
     assert "also rests" not in others(small) and "Beyond the domain it rests at" in others(small)
 
 
+def test_states_of_rest_are_turned_into_the_domain(agent: tuple[Network, RegionOfAttraction]) -> None:
+    """The same state a full turn away is no other one: what lies at theta - 2 pi rests in the domain."""
+    _, region = agent
+    forward = np.array([6.0, 0.0])
+    where = replace(region, lower=region.lower + forward, upper=region.upper + forward)
+    assert "Beyond" not in others(where)
+    for x in region.others:
+        nearest = x[0] + 2 * np.pi * (np.floor((region.lower[0] + 6.0 - x[0]) / (2 * np.pi)) + 1)
+        assert f"({nearest:.4g}, " in others(where)
+
+
 def test_the_chain_of_ellipsoids_lies_within_what_converges(agent: tuple[Network, RegionOfAttraction]) -> None:
     network, region = agent
     assert len(region.ellipsoids) > 0

@@ -212,7 +212,7 @@ def main(arguments: list[str]) -> None:
         rows.append(line(row, ours.get(name) if solver != "auto" else None))
         print(rows[-1], flush=True)
     if not names:
-        gaps = ", ".join([f"{GAP:g}", *(f"{gap:g} for {name}" for name, gap in GAPS.items())])
+        gaps = ", ".join([f"{GAP:g}", *(f"{gap:g} for {name} by {solver}" for (name, solver), gap in GAPS.items())])
         title = f"Made by `python benchmarks/lipsdp.py` (see there): relative gap {gaps}; one thread, processor time."
         Path(__file__).with_suffix(".md").write_text("\n".join([title, "", *head, *rows, ""]), encoding="utf-8")
 

@@ -114,10 +114,8 @@ def test_the_least_rho_is_where_the_matrix_of_the_lmi_ceases_to_be_definite(name
     t = np.exp(rng.uniform(3.0, 4.0, sum(found.form.sizes[1:])))
     if found.form.shared:
         t = np.concatenate([np.full(n, rng.uniform(20.0, 50.0)) for n in found.form.sizes[1:]])
-    for k, size in enumerate(found.form.sizes[1:]):
-        part = block_slices(found.form.sizes[1:])[k]
+    for k, part in enumerate(block_slices(found.form.sizes[1:])):
         t[part] *= 30.0 ** (found.form.depth - k)
-        assert size == part.stop - part.start
     rho = least_rho(found.form, t)
     assert np.isfinite(rho)
     least = [

@@ -1,7 +1,7 @@
 """Mutation testing of the proofs and of the theorem statements: every mutant of a sign, constant, index or rounding
 direction should fail a test.
 
-    python benchmarks/mutation.py run [--sample N] [--only WORD] [--seed S] RESULTS.jsonl
+    python benchmarks/mutation.py run [--sample N] [--only PATTERN] [--seed S] RESULTS.jsonl
     python benchmarks/mutation.py again RESULTS.jsonl
     python benchmarks/mutation.py table RESULTS.jsonl > benchmarks/mutation.md
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.abc
@@ -29,6 +30,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,12 +41,29 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 P, T, M, H = "tests/proofs/", "tests/theorems/", "tests/lmi/", "tests/hunt/"
 STATEMENTS = [H + "test_statements.py", H + "test_verify.py"]
+SECTORS = [
+    T + f"test_sector_region.py::{name}"
+    for name in (
+        "test_channels_hold_along_true_steps_and_the_rows_give_them",
+        "test_narrow_sectors_cost_nothing",
+        "test_a_sector_that_is_too_narrow_is_refused",
+        "test_other_wrong_certificates_are_refused",
+        "test_none_where_the_equilibrium_does_not_attract",
+    )
+]
 #: module -> the tests that should kill its mutants, fast ones first
 MODULES: dict[str, list[str]] = {
     "proofs/definiteness": [P + "test_definiteness.py"],
-    "proofs/verify": [*STATEMENTS, M + "test_last_layer.py"],
+    "proofs/verify": [P + "test_verify.py", *STATEMENTS, M + "test_last_layer.py"],
     "proofs/chordal": [P + "test_chordal.py", *STATEMENTS],
     "proofs/equilibrium": [P + "test_equilibrium.py"],
+    "proofs/equilibria": [P + "test_equilibria.py"],
+    "proofs/rest_states": [P + "test_rest_states.py"],
+    "proofs/certificate": [P + "test_certificate.py"],
+    "proofs/checking": [P + "test_checking.py"],
+    "proofs/region_certificate": [P + "test_region_certificate.py", P + "test_check_cells.py"],
+    "proofs/levels_certificate": [T + "test_levels.py"],
+    "proofs/sectors_certificate": SECTORS,
     "proofs/ellipsoid": [P + "test_ellipsoid.py", H + "test_geometry.py"],
     "proofs/closed_loop": [P + "test_closed_loop.py", H + "test_geometry.py"],
     "proofs/core": [P + "test_core.py", H + "test_geometry.py"],
@@ -54,6 +73,13 @@ MODULES: dict[str, list[str]] = {
     "lmi/lmi": STATEMENTS,
     "lmi/multipliers": STATEMENTS,
     "lmi/last_layer": [M + "test_last_layer.py", *STATEMENTS],
+    "lmi/blocks": [P + "test_chordal.py", M + "test_last_layer.py", *STATEMENTS],
+    "lmi/deviations": SECTORS,
+    "theorems/sector_region": SECTORS,
+    "theorems/disturbed": [T + "test_disturbed.py"],
+    "theorems/attained": [T + "test_lipschitz.py"],
+    "theorems/rows": [T + "test_loops.py"],
+    "theorems/spectral": [T + "test_lipschitz.py"],
     "theorems/lipschitz": [*STATEMENTS, T + "test_lipschitz.py"],
     "theorems/hinf": [*STATEMENTS, T + "test_hinf.py"],
     "theorems/lyapunov": [*STATEMENTS, T + "test_loops.py"],
@@ -78,6 +104,7 @@ MODULES: dict[str, list[str]] = {
                 "test_the_normal_distribution_function_of_the_checker",
             )
         ),
+        *SECTORS[2:4],
     ],
 }
 #: tests left out here, because they take seconds: a mutant that only they would kill counts as alive
@@ -88,6 +115,7 @@ SLOW = ("published", "test_a_larger_region", "test_neuron_below", "test_trajecto
         "test_largest_ellipsoid", "test_invariance", "test_bounds_and_newton", "test_no_false_proofs_near_singular",
         "test_a_plant_on_the_stability_limit", "test_states_of_the_cells", "test_every_statement",
         "test_uncertainty")  # fmt: skip
+ROOMS = ("intervals", "networks", "plants", "lmi", "proofs", "theorems")
 EXAMPLES = 20
 """Most examples of a law that are tried."""
 #: where a module is more than statements, the functions that state or prove
@@ -97,9 +125,11 @@ FUNCTIONS = {
     "theorems/lyapunov": ("region_inputs", "state", "claim", "ellipsoid_volume"),
     "theorems/small_gain": ("succeeds", "product", "_combine", "_largest_level", "claim"),
     "theorems/instability": ("jacobian_enclosure", "refute", "claim"),
+    "theorems/sector_region": ("state", "find_sector_region", "stated", "_inside", "_wide", "_blocks"),
+    "theorems/disturbed": ("_final", "rounding_error", "claim"),
+    "theorems/attained": ("slope_lower",),
+    "theorems/rows": ("proved_decay",),
 }
-#: sections left out, by the words of their headings: from this one to that one (their tests take minutes)
-LEFT_OUT = {"proofs/check_cells": ("sectors", "cells")}
 KINDS = {
     "sign": ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Pow_Mul", "USub_UAdd", "Delete_Invert", "RShift_LShift",
              "LShift_RShift", "FloorDiv_Mul", "Mod_Mul"),
@@ -186,12 +216,6 @@ def mutants(module: str) -> list[Mutant]:
     for name, operator in operators().items():
         places = [place for node in nodes for place in operator().mutation_positions(node)]
         out += [Mutant(module, name, k, place[0][0]) for k, place in enumerate(places)]
-    if module in LEFT_OUT:
-        heads = {
-            text.strip("# -"): k for k, text in enumerate(source(module).splitlines(), 1) if text.startswith("# ---")
-        }
-        first, last = (heads[words] for words in LEFT_OUT[module])
-        out = [mutant for mutant in out if not first <= mutant.line < last]
     return [mutant for mutant in out if not lines or mutant.line in lines]
 
 
@@ -286,6 +310,52 @@ def preload(certificates: bool = True) -> None:
     make_certificates.all_certificates()
 
 
+@functools.cache
+def imports(path: Path) -> frozenset[Path]:
+    """The files of lipctrl that one of them names in an import, anywhere in its text."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    files = (ROOT / name.replace(".", "/") for name in found if name.startswith("lipctrl."))
+    return frozenset(file / "__init__.py" if file.is_dir() else file.with_suffix(".py") for file in files)
+
+
+def load_independent(module: str) -> None:
+    """Load what is the same whatever `module` is, because it does not come to import it."""
+    every = {path for room in ROOMS for path in (ROOT / "lipctrl" / room).rglob("*.py")}
+    dependent, size = {ROOT / "lipctrl" / f"{module}.py"}, 0
+    while size < len(dependent):
+        size = len(dependent)
+        dependent |= {path for path in every if imports(path) & dependent}
+    for path in sorted(every - dependent):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    if "lipctrl." + module.replace("/", ".") in sys.modules:
+        raise SystemExit(f"{module} was loaded before it was changed.")
+
+
+@contextlib.contextmanager
+def apart() -> Iterator[bool]:
+    """A fork in which the body runs (true); the parent, in which it should not (false), waits for it."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            yield True
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    yield False
+    os.waitpid(child, 0)
+
+
 def outcome(module: str, text: str | None, tests: list[str], seconds: float) -> tuple[str, float]:
     """Run the tests in a fork: "survived", "killed" or "timeout", and the processor seconds."""
     if text is None:
@@ -312,7 +382,7 @@ def outcome(module: str, text: str | None, tests: list[str], seconds: float) -> 
             )
             hypothesis.settings.load_profile("mutation")
             _Served(module, text).install()
-            sys.dont_write_bytecode = True
+            sys.dont_write_bytecode = text != source(module)
             code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], plugins=[_Quick()]))
         except BaseException:
             code = 1
@@ -334,69 +404,91 @@ def outcome(module: str, text: str | None, tests: list[str], seconds: float) -> 
     return ("survived" if os.WEXITSTATUS(status) == 0 else "killed"), cpu
 
 
+def existing(tests: list[str]) -> list[str]:
+    return [test for test in tests if (ROOT / test.split("::")[0]).exists()]
+
+
 def run(results: Path, sample: int | None, only: str, seed: int) -> None:
     os.chdir(ROOT)
-    preload(only in "proofs/check")
+    chosen = [module for module in MODULES if re.search(only, module)]
+    preload("proofs/check" in chosen)
+    for module in chosen:
+        with apart() as own:
+            if own:
+                load_independent(module)
+                _draw(results, module, sample, seed)
+
+
+def _draw(results: Path, module: str, sample: int | None, seed: int) -> None:
     lines = results.read_text().splitlines() if results.exists() else []
     known = {tuple(json.loads(line)["mutant"]) for line in lines}
-    for module, tests in MODULES.items():
-        if only not in module:
+    tests = existing(MODULES[module])
+    verdict, cpu = outcome(module, source(module), tests, 3600)
+    if verdict != "survived":
+        print(f"{module}: its tests fail without a mutation", flush=True)
+        return
+    everything = mutants(module)
+    drawn = list(everything)
+    random.Random(seed).shuffle(drawn)
+    original, counts = meaning(source(module)), Counter[str]()
+    for mutant in drawn[:sample]:
+        key = (module, mutant.operator, mutant.occurrence, mutant.line)
+        if key in known:
             continue
-        tests = [test for test in tests if (ROOT / test.split("::")[0]).exists()]
-        verdict, cpu = outcome(module, source(module), tests, 3600)
-        if verdict != "survived":
-            print(f"{module}: its tests fail without a mutation", flush=True)
+        text = mutant.text
+        changed = None if text is None else meaning(text)
+        if changed is None or changed == original:
             continue
-        everything = mutants(module)
-        chosen = list(everything)
-        random.Random(seed).shuffle(chosen)
-        original, counts = meaning(source(module)), Counter[str]()
-        for mutant in chosen[:sample]:
-            key = (module, mutant.operator, mutant.occurrence, mutant.line)
-            if key in known:
-                continue
-            text = mutant.text
-            changed = None if text is None else meaning(text)
-            if changed is None or changed == original:
-                continue
-            verdict, used = outcome(module, text, tests, 3 * cpu + 6)
-            counts[verdict] += 1
-            before, after = source(module).splitlines(), str(text).splitlines()
-            line = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), mutant.line - 1)
-            record = {"mutant": key, "function": function_at(module, mutant.line), "kind": mutant.kind,
-                      "verdict": verdict, "seconds": round(used, 2),
-                      "all": len(everything), "before": before[line].strip(), "after": after[line].strip()}  # fmt: skip
-            with results.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-        print(f"{module}: {dict(counts)} of {len(everything)}, tests {cpu:.1f} s", flush=True)
+        verdict, used = outcome(module, text, tests, 3 * cpu + 6)
+        counts[verdict] += 1
+        before, after = source(module).splitlines(), str(text).splitlines()
+        line = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), mutant.line - 1)
+        record = {"mutant": key, "function": function_at(module, mutant.line), "kind": mutant.kind,
+                  "verdict": verdict, "seconds": round(used, 2),
+                  "all": len(everything), "before": before[line].strip(), "after": after[line].strip()}  # fmt: skip
+        with results.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    print(f"{module}: {dict(counts)} of {len(everything)}, tests {cpu:.1f} s", flush=True)
 
 
 def again(results: Path, only: str) -> None:
     os.chdir(ROOT)
-    preload(only in "proofs/check")
     records = [json.loads(line) for line in results.read_text().splitlines()]
-    kept: list[dict[str, Any]] = []
-    times: dict[str, float] = {}
+    living = [m for m in MODULES if re.search(only, m) and any(_lives(r, m) for r in records)]
+    preload("proofs/check" in living)
+    for module in living:
+        with apart() as own:
+            if own:
+                load_independent(module)
+                _again(results, module)
+
+
+def _lives(record: dict[str, Any], module: str) -> bool:
+    return bool(record["mutant"][0] == module and record["verdict"] == "survived")
+
+
+def _again(results: Path, module: str) -> None:
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    lines, tests = [line.strip() for line in source(module).splitlines()], existing(MODULES[module])
+    cpu = outcome(module, source(module), tests, 3600)[1]
+    everything, kept = mutants(module), list[dict[str, Any]]()
     for done, record in enumerate(records):
-        module, operator, _, _ = record["mutant"]
-        lines = [line.strip() for line in source(module).splitlines()] if module in MODULES else []
-        if record["before"] in lines and (record["verdict"] != "survived" or only not in module):
+        if not _lives(record, module):
             kept.append(record)
-        elif record["before"] in lines:
-            tests = [test for test in MODULES[module] if (ROOT / test.split("::")[0]).exists()]
-            if module not in times:
-                times[module] = outcome(module, source(module), tests, 3600)[1]
-            for mutant in mutants(module):
-                if mutant.operator == operator and lines[mutant.line - 1] == record["before"]:
-                    text = mutant.text or ""
-                    after = text.splitlines()[mutant.line - 1 : mutant.line]
-                    if after and after[0].strip() == record["after"]:
-                        verdict, used = outcome(module, text, tests, 3 * times[module] + 6)
-                        key = (module, operator, mutant.occurrence, mutant.line)
-                        kept.append(
-                            record | {"mutant": key, "first": "survived", "verdict": verdict, "seconds": round(used, 2)}
-                        )
-                        break
+            continue
+        for mutant in everything:
+            if (
+                mutant.operator == record["mutant"][1]
+                and record["before"] == lines[mutant.line - 1]
+                and function_at(module, mutant.line) == record["function"]
+            ):
+                text = mutant.text or ""
+                if [line.strip() for line in text.splitlines()[mutant.line - 1 : mutant.line]] == [record["after"]]:
+                    verdict, used = outcome(module, text, tests, 3 * cpu + 6)
+                    key = (module, mutant.operator, mutant.occurrence, mutant.line)
+                    new = {"mutant": key, "first": "survived", "verdict": verdict, "seconds": round(used, 2)}
+                    kept.append(record | new)
+                    break
         rest = kept + records[done + 1 :]
         results.write_text("".join(json.dumps(r) + "\n" for r in rest))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.affine import AffineForm, linear_map
 from lipctrl.intervals.interval import Interval
+from lipctrl.proofs.definiteness import nonnegative_norm_upper
 
 Array = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ class Ellipsoid:
         """
         S = np.asarray(np.linalg.inv(self.T), dtype=np.float64)
         residual = self.T @ Interval(S) - np.eye(len(S))
-        error = float(np.sqrt(np.sum(residual.mag**2)) * _GROW + _TINY)
+        error = nonnegative_norm_upper(residual.mag)
         if not error < 1e-6:
             raise LipctrlError("The ellipsoid is too flat: its coordinates are not invertible in double precision.")
         return S, error

@@ -26,6 +26,7 @@ from lipctrl.lmi.multipliers import Signals, network_signals, per_neuron
 from lipctrl.networks.enclosure import InputSet, LayerBounds, layer_bounds
 from lipctrl.plants.loop import Loop
 from lipctrl.proofs.certificate import bounds_block, hex_array
+from lipctrl.proofs.definiteness import inflated
 from lipctrl.theorems.hinf import storage_terms
 
 
@@ -43,7 +44,7 @@ class Statement:
 def region_inputs(loop: Loop, generators: Array) -> InputSet:
     """The observations y0 + C G zeta, rounding enclosed."""
     directions = Ball.exact(loop.plant.C) @ Ball.exact(generators)
-    error = np.nextafter(np.sum(directions.radius, axis=1) * (1 + 2.0**-40), np.inf) * (directions.radius.max() > 0)
+    error = inflated(np.sum(directions.radius, axis=1), directions.shape[1])
     return InputSet(loop.plant.y0, directions.mid, np.zeros(loop.plant.n_outputs), error)
 
 

@@ -167,6 +167,31 @@ def test_roundings_are_undone(k: int) -> None:
     assert definiteness.inflated(1.0, 0) == definiteness.inflated(1.0, 2) > 1.0
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 9])
+def test_every_rounding_of_a_bound_is_undone(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """The roundings counted by hand, fewer never allowed for: the worst case is too rare for any other test.
+
+    A sum of n numbers is rounded n - 1 times, in whatever order.
+    """
+    allowed: list[int] = []
+    inflated = definiteness.inflated
+
+    def record(value: float, k: int) -> float:
+        allowed.append(k)
+        return inflated(value, k)
+
+    monkeypatch.setattr(definiteness, "inflated", record)
+    for bound, needed in (
+        (lambda: definiteness.shift(np.eye(n)), [max(n + 1, 3)]),  # a trace, a product, a sum; or a sum, two products
+        # n^2 squares and their sum; then differences, a row's sum, two sums; or a sum, a product, two sums
+        (lambda: definiteness.residual_upper(np.eye(n), np.eye(n)), [n * n, max(n + 2, 4)]),
+        (lambda: nonnegative_norm_upper(np.eye(n)), [n + 2]),  # products, their sum with the underflow, a quotient
+    ):
+        allowed.clear()
+        bound()
+        assert len(allowed) == len(needed) and all(k >= least for k, least in zip(allowed, needed, strict=True))
+
+
 def test_the_diagonal_is_lowered_by_all_of_the_shift(monkeypatch: pytest.MonkeyPatch) -> None:
     """H_ii + c + r <= A_ii in exact arithmetic, for the scaled matrix and the radius in use."""
     seen: list[np.ndarray] = []
@@ -181,7 +206,7 @@ def test_the_diagonal_is_lowered_by_all_of_the_shift(monkeypatch: pytest.MonkeyP
     for _ in range(50):
         n = int(rng.integers(1, 6))
         A = np.diag(rng.uniform(1, 4, n))  # exponents 1 and 2: scaled by 2^0 and 2^-1 to either side
-        rad = np.full((n, n), float(rng.uniform(0, 1e-3)))
+        rad = np.full((n, n), float(rng.uniform(0, 0.49)) / n)
         assert is_positive_definite(A, rad)
         half = -(np.frexp(np.diagonal(A))[1] // 2)
         scaled, radius = definiteness.scaled_outward(A, rad, half[:, None] + half[None, :])
@@ -283,6 +308,8 @@ def test_nan_and_infinity_prove_nothing(bad: float, where: tuple[int, int]) -> N
 
 def test_what_is_no_matrix_in_a_ball() -> None:
     assert not is_positive_definite(np.eye(2), np.full((2, 2), -1e-3))
+    assert nonnegative_norm_upper(np.array([[1.0, -1e-3], [-1e-3, 1.0]])) == np.inf
+    assert not is_positive_definite(np.array([[1e-300, 1e300], [1e300, 1e-300]]))  # scaled to infinity
     assert not is_positive_definite(np.zeros((0, 0)))
     assert not is_positive_definite(np.zeros((2, 2)))
     assert not is_positive_definite(np.diag([1e308, 1e308]), np.full((2, 2), 1e308))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lipctrl.intervals.ball import Ball
-from lipctrl.lmi.lmi import LMI, Congruence, MatrixInequality, Scaled, Variable, gram, selector
+from lipctrl.lmi.lmi import LMI, Congruence, Factor, MatrixInequality, Scaled, Variable, gram, selector
 from lipctrl.proofs import chordal
 from lipctrl.proofs.verify import holds, prove_but
 
@@ -63,6 +63,18 @@ def test_the_block_of_the_scalar_is_never_eliminated(monkeypatch):
     pending = prove_but(lmi, {}, "s")
     for s in (0.0, 0.33, 0.34, 1.0):
         assert pending.holds(s) == holds(lmi, {"s": np.array([s])}) == (s > 1 / 3)
+
+
+@pytest.mark.parametrize("blocks", [(0, 2), (2, 0), (2,), (1, 2)])
+def test_no_block_of_the_scalar_is_eliminated(monkeypatch, blocks):
+    """I - s v v' > 0 if and only if s |v|^2 < 1, v having ones in some of three blocks."""
+    monkeypatch.setattr(chordal, "OVERHEAD", 0)
+    v = Factor(1, dict.fromkeys(blocks, ONE))
+    supply = Scaled("s", -gram(v, (1, 1, 1)))
+    lmi = LMI((Variable("s", 1),), (MatrixInequality("M > 0", (1, 1, 1), (supply,), Ball.exact(np.eye(3))),))
+    pending = prove_but(lmi, {}, "s")
+    for s in (-1.0, 0.0, 0.99 / len(blocks), 1.01 / len(blocks), 2.0):
+        assert pending.holds(s) == holds(lmi, {"s": np.array([s])}) == (s * len(blocks) < 1)
 
 
 @pytest.mark.parametrize("s", [1.0, 2.0])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.errors import LipctrlError
-from lipctrl.intervals.rounding import ETA, TINY, U, add, gamma, two_product, two_sum
+from lipctrl.intervals.rounding import ETA, TINY, U, add_down, add_up, gamma, two_product, two_sum
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Ball:
         lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
         with np.errstate(all="ignore"):
             mid = 0.5 * lower + 0.5 * upper
-        return _ball(mid, np.maximum(add(upper, -mid)[1], add(mid, -lower)[1]))
+        return _ball(mid, np.maximum(add_up(upper, -mid), add_up(mid, -lower)))
 
     @classmethod
     def block(cls, rows: Sequence[Sequence[ArrayLike | Ball]]) -> Ball:
@@ -104,15 +104,15 @@ class Ball:
 
     @property
     def lower(self) -> Array:
-        return self.mid if self.rad is None else add(self.mid, -self.rad)[0]
+        return self.mid if self.rad is None else add_down(self.mid, -self.rad)
 
     @property
     def upper(self) -> Array:
-        return self.mid if self.rad is None else add(self.mid, self.rad)[1]
+        return self.mid if self.rad is None else add_up(self.mid, self.rad)
 
     def upper_abs(self) -> Array:
         """An upper bound of abs(X) for every X in the ball."""
-        return np.abs(self.mid) if self.rad is None else add(np.abs(self.mid), self.rad)[1]
+        return np.abs(self.mid) if self.rad is None else add_up(np.abs(self.mid), self.rad)
 
     def symmetric(self) -> Ball:
         """A ball with symmetric centre and radius around all symmetric matrices of this one."""
@@ -146,8 +146,9 @@ class Ball:
         """Elementwise product with a scalar, an array or a ball."""
         other = Ball.exact(other)
         mid, error = two_product(self.mid, other.mid)
-        with np.errstate(all="ignore"):
-            error = np.where(np.isnan(error), U * np.abs(mid) + TINY, np.abs(error))
+        unknown, error = np.isnan(error), np.abs(error)
+        if np.any(unknown):
+            error = np.where(unknown, U * np.abs(mid) + TINY, error)
         one = None if other.rad is None else _up(np.abs(self.mid) * other.rad, other.rad, np.abs(self.mid))
         two = None if self.rad is None else _up(self.rad * other.upper_abs(), self.rad, other.upper_abs())
         return _ball(mid, _total(error, one, two))
@@ -182,13 +183,12 @@ def _up(product: Array, a: Array, b: Array) -> Array:
 
 
 def _total(*radii: Array | None) -> Array | None:
-    """The sum of radii, rounded up; None if all are zero."""
-    total: Array | None = None
-    for radius in radii:
-        if radius is None or not np.any(radius):
-            continue
-        total = radius if total is None else add(total, radius)[1]
-    return total
+    """The sum of at most a few radii, rounded up; None if all are zero."""
+    given = [radius for radius in radii if radius is not None and np.any(radius)]
+    if len(given) < 2:
+        return given[0] if given else None
+    with np.errstate(all="ignore"):
+        return np.asarray(sum(given[1:], given[0]) * _GUARD)
 
 
 def _matmul(a: Ball, b: Ball) -> Ball:

@@ -89,12 +89,12 @@ class Interval:
     def rad(self) -> Array:
         """An upper bound of the distance of any point from `mid`."""
         mid = self.mid
-        return np.maximum(rounding.add(self.hi, -mid)[1], rounding.add(mid, -self.lo)[1])
+        return np.maximum(rounding.add_up(self.hi, -mid), rounding.add_up(mid, -self.lo))
 
     @property
     def width(self) -> Array:
         """hi - lo, rounded up."""
-        return rounding.add(self.hi, -self.lo)[1]
+        return rounding.add_up(self.hi, -self.lo)
 
     @property
     def mag(self) -> Array:
@@ -160,7 +160,7 @@ class Interval:
 
     def __add__(self, other: ArrayLike | Interval) -> Interval:
         other = Interval.exact(other)
-        return enclosing(rounding.add(self.lo, other.lo)[0], rounding.add(self.hi, other.hi)[1])
+        return enclosing(rounding.add_down(self.lo, other.lo), rounding.add_up(self.hi, other.hi))
 
     __radd__ = __add__
 

@@ -16,6 +16,7 @@ Assumptions
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -90,31 +91,57 @@ def two_sum(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
 def two_product(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """p = fl(a * b) and the exact error e = a * b - p; NaN where underflow or overflow spoil e (Dekker, Veltkamp).
 
-    A zero factor gives p = e = 0, also against infinity.
+    A zero factor gives p = e = 0, also against infinity. A power of two that is a scalar rounds what p / b does not
+    give back.
     """
-    a, b = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     with np.errstate(all="ignore"):
-        p = a * b
-        t = _SPLIT * a
-        a_high = t - (t - a)
-        a_low = a - a_high
-        t = _SPLIT * b
-        b_high = t - (t - b)
-        b_low = b - b_high
+        p = np.asarray(a * b)
+        if b.ndim == 0 and abs(math.frexp(b)[0]) == 0.5:
+            return p, np.where(p / b - a == 0.0, 0.0, np.nan)
+        size = np.abs(p)
+        known = (size >= 2.0**-960) & (size <= 2.0**1000)
+        (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
         e = a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
-        e = np.where((np.abs(p) >= 2.0**-960) & (np.abs(p) <= 2.0**1000), e, np.nan)
+        if np.all(known):
+            return p, e
         zero = ((a == 0.0) & ~np.isnan(b)) | ((b == 0.0) & ~np.isnan(a))
-    return np.where(zero, 0.0, p), np.where(zero, 0.0, e)
+        return np.where(zero, 0.0, p), np.where(zero, 0.0, np.where(known, e, np.nan))
+
+
+def _split(a: Array) -> tuple[Array, Array]:
+    """a as the sum of two numbers of 26 bits."""
+    t = _SPLIT * a
+    high = t - (t - a)
+    return high, a - high
 
 
 def _directed(value: Array, error: Array) -> tuple[Array, Array]:
     """Neighbours of fl = value around the truth value + error; only the sign of error counts, NaN is unknown."""
-    return np.where(error >= 0.0, value, down(value)), np.where(error <= 0.0, value, up(value))
+    return _below(value, error), _above(value, error)
+
+
+def _below(value: Array, error: Array) -> Array:
+    return np.where(error >= 0.0, value, down(value))
+
+
+def _above(value: Array, error: Array) -> Array:
+    return np.where(error <= 0.0, value, up(value))
 
 
 def add(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """a + b rounded down and up (exact sums stay exact)."""
     return _directed(*two_sum(a, b))
+
+
+def add_down(a: ArrayLike, b: ArrayLike) -> Array:
+    """a + b rounded down."""
+    return _below(*two_sum(a, b))
+
+
+def add_up(a: ArrayLike, b: ArrayLike) -> Array:
+    """a + b rounded up."""
+    return _above(*two_sum(a, b))
 
 
 def multiply(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:

@@ -73,11 +73,7 @@ def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
             "Build it from one triangle, and put what its two triangles differ by into the radius.",
         )
     with np.errstate(all="ignore"):
-        half = -(np.frexp(np.diagonal(mid))[1] // 2)
-        scaled, radius = scaled_outward(mid, rad, half[:, None] + half[None, :])
-        r = 0.0 if radius is None else nonnegative_norm_upper(radius)
-        c = shift(scaled)
-        H = scaled.copy()
+        _, H, c, r = _scaled(mid, rad)
         diagonal = np.einsum("ii->i", H)
         diagonal[:] = np.nextafter(diagonal - np.nextafter(c + r, np.inf), -np.inf)
         try:
@@ -86,6 +82,20 @@ def is_positive_definite(mid: Array, rad: Array | None = None) -> bool:
             return False
         # c is finite; an overflow anywhere makes the residual infinite or NaN
         return bool(residual_upper(H, chol) < c)
+
+
+def taken(mid: Array, rad: Array | None) -> Array:
+    """What :func:`is_positive_definite` takes from the diagonal of a ball before it factors it, by floating point."""
+    with np.errstate(all="ignore"):
+        half, _, c, r = _scaled(mid, rad)
+        return np.asarray(np.ldexp(c + r, -2 * half))
+
+
+def _scaled(mid: Array, rad: Array | None) -> tuple[NDArray[np.int32], Array, float, float]:
+    """Exponents that bring the diagonal into [1/2, 2), the matrix scaled by them to both sides, and its c and r."""
+    half = -(np.frexp(np.diagonal(mid))[1] // 2)
+    scaled, radius = scaled_outward(mid, rad, half, half)
+    return half, scaled, shift(scaled), 0.0 if radius is None else nonnegative_norm_upper(radius)
 
 
 def shift(A: Array) -> float:
@@ -142,7 +152,7 @@ def spectral_norm_upper(A: ArrayLike | Ball) -> float:
         return 0.0
     exponent = int(np.frexp(largest)[1])
     with np.errstate(all="ignore"):
-        ball = Ball(*scaled_outward(given.mid, given.rad, -exponent))
+        ball = Ball(*scaled_outward(given.mid, given.rad, -(exponent // 2), exponent // 2 - exponent))
         gram = (ball.T @ ball if ball.shape[0] >= ball.shape[1] else ball @ ball.T).symmetric()
         n = len(gram.mid)
         start = max(float(np.linalg.eigvalsh(gram.mid)[-1]), TINY) + nonnegative_norm_upper(gram.radius)
@@ -160,11 +170,28 @@ def inflated(value: Value, k: int) -> Value:
     return value * (1 + max(k, 2) * 2.0**-52)
 
 
-def scaled_outward(mid: Array, rad: Array | None, exponents: NDArray[np.int32] | int) -> tuple[Array, Array | None]:
-    """The ball times 2^exponents, entry by entry; what falls below the smallest normal number widens the radius."""
-    radius = np.zeros_like(mid) if rad is None else np.asarray(rad, dtype=np.float64)
-    scaled, scaled_radius = np.ldexp(mid, exponents), np.ldexp(radius, exponents)
-    lost = (np.ldexp(scaled, -exponents) != mid) | (np.ldexp(scaled_radius, -exponents) != radius)
-    if rad is None and not np.any(lost):
+def scaled_outward(
+    mid: Array, rad: Array | None, rows: NDArray[np.int32] | int, columns: NDArray[np.int32] | int
+) -> tuple[Array, Array | None]:
+    """The ball times 2^(rows_i + columns_j), exponents within +-1000; what underflows widens the radius.
+
+    What comes back unchanged by the inverse scaling was scaled without an error.
+    """
+    row, column = np.ldexp(1.0, rows)[..., None], np.ldexp(1.0, columns)
+
+    def times(matrix: Array) -> tuple[Array, NDArray[np.bool_]]:
+        scaled = matrix * row
+        scaled *= column
+        back = scaled * (1 / column)
+        back *= 1 / row
+        return scaled, back != matrix
+
+    scaled, lost = times(mid)
+    radius = np.zeros_like(mid) if rad is None and np.any(lost) else rad
+    if radius is None:
         return scaled, None
-    return scaled, np.where(lost, np.nextafter(scaled_radius + 2 * TINY, np.inf), scaled_radius)
+    scaled_radius, lost_radius = times(radius)
+    lost |= lost_radius
+    if np.any(lost):
+        scaled_radius[lost] = np.nextafter(scaled_radius[lost] + 2 * TINY, np.inf)
+    return scaled, scaled_radius

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.ball import Ball
@@ -33,9 +35,26 @@ class Remainder:
     constant: Ball
     slope: Ball | None
 
+    def at(self, s: float) -> Ball:
+        """The matrix, computed anew where the slope is not zero."""
+        if self.slope is None:
+            return self.constant
+        place = self._support
+        value = self.constant[place] + self.slope[place] * s
+        mid, rad = self.constant.mid.copy(), self.constant.rad
+        mid[place] = value.mid
+        if rad is not None or value.rad is not None:
+            rad = self.constant.radius.copy()
+            rad[place] = value.radius
+        return Ball(mid, rad)
+
     def holds(self, s: float) -> bool:
-        matrix = self.constant if self.slope is None else self.constant + self.slope * s
+        matrix = self.at(s)
         return is_positive_definite(matrix.mid, matrix.rad)
+
+    @cached_property
+    def _support(self) -> tuple[NDArray[np.intp], ...]:
+        return () if self.slope is None else np.nonzero(self.slope.upper_abs())
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from lipctrl.errors import SolverFailure
 from lipctrl.lmi.feasible import inside
 from lipctrl.lmi.lmi import LMI, Values
 from lipctrl.lmi.solvers import Solution, solve
+from lipctrl.proofs.definiteness import taken
 from lipctrl.proofs.verify import Pending, Remainder, prove_but
 
 Array = NDArray[np.float64]
@@ -89,24 +91,29 @@ def _trial(lmi: LMI, values: Values, scalar: str) -> _Trial | None:
     if pending is None:
         return None
     with np.errstate(all="ignore"):
-        estimate = _least(pending.remainders[0])
+        estimate = _least(pending.remainders[0], float(bounded[scalar].item()))
     return None if estimate is None else _Trial(bounded, scalar, pending, *estimate)
 
 
-def _least(remainder: Remainder) -> tuple[float, float] | None:
+def _least(remainder: Remainder, near: float) -> tuple[float, float] | None:
     """The least s with [X + s S, N; N', R] > 0, S diagonal, by floating point: lambda_max of S^-1/2 (N R^-1 N' - X)
     S^-1/2, and the scale of its rounding.
+
+    What the proof takes from the diagonal is taken from X and R before, as it is at s = `near`.
     """
-    M = remainder.constant.mid
+    M = remainder.constant.mid.copy()
     supply = np.zeros(len(M)) if remainder.slope is None else np.diagonal(remainder.slope.mid)
     inside = supply > 0
+    whole = remainder.at(near)
+    if np.all(np.diagonal(whole.mid) > 0):
+        M[np.diag_indices(len(M))] -= taken(whole.mid, whole.rad)
     root = np.sqrt(supply[inside])
     X, N, R = M[np.ix_(inside, inside)], M[np.ix_(inside, ~inside)], M[np.ix_(~inside, ~inside)]
     if not np.all(np.diag(R) > 0):
         return None
     try:
         scale = 1 / np.sqrt(np.diag(R))
-        half = np.linalg.solve(np.linalg.cholesky(R * scale[:, None] * scale), (N * scale).T)
+        half = solve_triangular(np.linalg.cholesky(R * scale[:, None] * scale), (N * scale).T, lower=True)
     except np.linalg.LinAlgError:
         return None
     Q = (half.T @ half - X) / np.outer(root, root)

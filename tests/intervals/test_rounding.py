@@ -49,6 +49,22 @@ def test_directed_operations_bracket_the_exact_result(name: str, a: float, b: fl
     assert at_most(lower, truth)
     assert at_least(upper, truth)
     assert upper <= rounding.up(rounding.up(lower))  # at most two neighbours apart
+    if name == "add":
+        assert (rounding.add_down(a, b), rounding.add_up(a, b)) == (lower, upper)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(a=FLOATS, k=st.integers(-1074, 1023), sign=st.sampled_from([-1.0, 1.0]))
+@example(a=3 * 5e-324, k=-1, sign=1.0)
+@example(a=5e-324, k=-1, sign=-1.0)
+@example(a=1e308, k=10, sign=1.0)
+def test_powers_of_two_round_only_out_of_range(a: float, k: int, sign: float) -> None:
+    b = sign * 2.0**k
+    p, e = rounding.two_product(a, b)
+    truth = Fraction(a) * Fraction(b)
+    assert e == 0.0 if np.isfinite(p) and Fraction(float(p)) == truth else np.isnan(e)
+    many, errors = rounding.two_product([a, a], [b, b])
+    assert np.all(many == p) and np.all(np.isnan(errors) | (errors == e))
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -20,7 +20,7 @@ from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.proofs import chordal
 from lipctrl.proofs.chordal import elimination, reduced
 from lipctrl.proofs.definiteness import is_positive_definite
-from lipctrl.proofs.verify import holds, prove_but
+from lipctrl.proofs.verify import Pending, holds, prove_but
 from lipctrl.theorems import conclusion, lipschitz
 from lipctrl.theorems.conclusion import prove_least
 from tests.exact import exact_lipsdp, exactly_definite
@@ -236,6 +236,21 @@ def test_the_cost_to_the_bound_is_small_at_a_solution_without_slack(monkeypatch)
     assert holds(lmi, proved)
     monkeypatch.setattr(conclusion, "SLACKS", (0.0,))
     assert prove_least(lmi, solution.values, "rho")["rho"][0] > proved["rho"][0] * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(17, 128, 128, 6), (3, 20, 20, 1), (2, 60, 2), (3, *[12] * 6, 2), (30, 8, 8, 1)])
+def test_the_first_number_tried_is_proved_and_hardly_more_than_the_least(sizes, monkeypatch):
+    """The least rho is that of the matrix from which the proof has taken its share."""
+    lmi = lipschitz.state(random_network(sizes)).lmi
+    tried = []
+    holds_at = Pending.holds
+    monkeypatch.setattr(Pending, "holds", lambda self, s: tried.append(s) or holds_at(self, s))
+    proved = prove_least(lmi, lmi.start, "rho")
+    assert tried == [proved["rho"][0]]
+    M = lmi.inequalities[0].evaluate({**lmi.start, "rho": np.zeros(1)}).mid
+    n = sizes[0]
+    least = np.linalg.eigvalsh(M[:n, n:] @ np.linalg.solve(M[n:, n:], M[n:, :n]) - M[:n, :n])[-1]
+    assert least < proved["rho"][0] < least * (1 + 1e-10)
 
 
 def schur_complements(matrix: np.ndarray, sizes: tuple[int, ...]) -> list[np.ndarray]:

@@ -209,11 +209,13 @@ def test_the_diagonal_is_lowered_by_all_of_the_shift(monkeypatch: pytest.MonkeyP
         rad = np.full((n, n), float(rng.uniform(0, 0.49)) / n)
         assert is_positive_definite(A, rad)
         half = -(np.frexp(np.diagonal(A))[1] // 2)
-        scaled, radius = definiteness.scaled_outward(A, rad, half[:, None] + half[None, :])
+        scaled, radius = definiteness.scaled_outward(A, rad, half, half)
         assert radius is not None
         less = Fraction(definiteness.shift(scaled)) + Fraction(nonnegative_norm_upper(radius))
         for a, h in zip(np.diagonal(scaled), np.diagonal(seen[-1]), strict=True):
             assert Fraction(float(h)) + less <= Fraction(float(a)) <= Fraction(float(h)) + less + Fraction(1, 2**48)
+        lowered = np.ldexp(np.diagonal(scaled) - np.diagonal(seen[-1]), -2 * half)
+        assert np.allclose(definiteness.taken(A, rad), lowered, rtol=1e-10, atol=0)
 
 
 def test_underflow_is_charged() -> None:
@@ -221,7 +223,7 @@ def test_underflow_is_charged() -> None:
         tiny = np.full((n, n), 5e-324)
         assert nonnegative_norm_upper(tiny) >= 2 * n * float(TINY) * (1 - 1e-5)
         assert definiteness.residual_upper(np.zeros((n, n)), np.zeros((n, n))) >= n * (2 * n + 2) * float(TINY)
-    _, radius = definiteness.scaled_outward(np.array([[5e-324]]), None, -1)
+    _, radius = definiteness.scaled_outward(np.array([[5e-324]]), None, -1, 0)
     assert radius is not None and 2 * TINY <= Fraction(float(radius[0, 0])) <= 4 * TINY
 
 
@@ -288,7 +290,7 @@ def test_radii_are_scaled_with_the_matrix() -> None:
 def test_underflow_in_the_scaling_widens_the_radius() -> None:
     """Scaling 2^1000 down takes 2^-1074 below every number; it must not be taken for zero."""
     mid = np.array([[2.0**1000, 5e-324], [5e-324, 1.0]])
-    scaled, radius = definiteness.scaled_outward(mid, None, np.array([[-1000, -500], [-500, 0]]))
+    scaled, radius = definiteness.scaled_outward(mid, None, *2 * [np.array([-500, 0])])
     assert radius is not None
     assert scaled[0, 1] == 0
     assert radius[0, 1] >= 2.0**-1022

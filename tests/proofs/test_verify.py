@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Congruence, Factor, MatrixInequality, Scaled, Variable, gram, selector
 from lipctrl.proofs import chordal
-from lipctrl.proofs.verify import holds, prove_but
+from lipctrl.proofs.verify import Remainder, holds, prove_but
 
 ONE = Ball.exact(np.eye(1))
 S = Variable("s", 1, lower=1.0)
@@ -75,6 +79,31 @@ def test_no_block_of_the_scalar_is_eliminated(monkeypatch, blocks):
     pending = prove_but(lmi, {}, "s")
     for s in (-1.0, 0.0, 0.99 / len(blocks), 1.01 / len(blocks), 2.0):
         assert pending.holds(s) == holds(lmi, {"s": np.array([s])}) == (s * len(blocks) < 1)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    density=st.sampled_from([0.0, 0.2, 1.0]),
+    s=st.floats(allow_nan=False, allow_infinity=False),
+    fuzzy=st.tuples(st.booleans(), st.booleans()),
+)
+def test_the_open_scalar_changes_what_it_multiplies_and_nothing_else(seed, density, s, fuzzy):
+    """As computed over the whole matrix: the same centre, no larger radius, and every corner inside."""
+    rng = np.random.default_rng(seed)
+    M, S = rng.standard_normal((2, 5, 5))
+    present = rng.random((5, 5)) < density
+    constant = Ball(M, 1e-3 * np.abs(M) if fuzzy[0] else None)
+    slope = Ball(S * present, 1e-3 * rng.random((5, 5)) * present if fuzzy[1] else None)
+    with np.errstate(all="ignore"):
+        found, whole = Remainder(constant, slope).at(s), constant + slope * s
+    assert np.array_equal(found.mid, whole.mid) and np.all(found.radius <= whole.radius)
+    assert np.array_equal(found.radius[~present], constant.radius[~present]) and np.array_equal(constant.mid, M)
+    if found.finite:
+        for i, j in np.ndindex(5, 5):
+            own, steep = Fraction(constant.radius[i, j]), Fraction(slope.radius[i, j])
+            off = Fraction(M[i, j]) + Fraction(slope.mid[i, j]) * Fraction(s) - Fraction(found.mid[i, j])
+            assert abs(off) + own + steep * abs(Fraction(s)) <= Fraction(found.radius[i, j])
 
 
 @pytest.mark.parametrize("s", [1.0, 2.0])

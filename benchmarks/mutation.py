@@ -3,9 +3,10 @@ direction should fail a test.
 
     python benchmarks/mutation.py run [--sample N] [--only PATTERN] [--seed S] RESULTS.jsonl
     python benchmarks/mutation.py again RESULTS.jsonl
-    python benchmarks/mutation.py table RESULTS.jsonl > benchmarks/mutation.md
+    python benchmarks/mutation.py table RESULTS.jsonl DRAWN.jsonl > benchmarks/mutation.md
 
-`again` tries once more those that lived, after tests were added, and forgets mutants of lines that are no more.
+`again` tries once more those that lived, after tests were added, and forgets mutants of lines that are no more: on a
+copy of what was drawn, which the table reads, too.
 
 The mutations are those of cosmic-ray (an operator to its opposite, < to <=, a number by one, a sign or a "not" dropped,
 and to or, True to False) and one of ours: rounding directions (up and down, inf and -inf, floor and ceil, maximum and
@@ -61,9 +62,9 @@ MODULES: dict[str, list[str]] = {
     "proofs/rest_states": [P + "test_rest_states.py"],
     "proofs/certificate": [P + "test_certificate.py"],
     "proofs/checking": [P + "test_checking.py"],
-    "proofs/region_certificate": [P + "test_region_certificate.py", P + "test_check_cells.py"],
-    "proofs/levels_certificate": [T + "test_levels.py"],
-    "proofs/sectors_certificate": SECTORS,
+    "proofs/region_certificate": [P + "test_region_certificate.py"],
+    "proofs/levels_certificate": [P + "test_region_certificate.py"],
+    "proofs/sectors_certificate": [P + "test_region_certificate.py"],
     "proofs/ellipsoid": [P + "test_ellipsoid.py", H + "test_geometry.py"],
     "proofs/closed_loop": [P + "test_closed_loop.py", H + "test_geometry.py"],
     "proofs/core": [P + "test_core.py", H + "test_geometry.py"],
@@ -115,6 +116,7 @@ SLOW = ("published", "test_a_larger_region", "test_neuron_below", "test_trajecto
         "test_largest_ellipsoid", "test_invariance", "test_bounds_and_newton", "test_no_false_proofs_near_singular",
         "test_a_plant_on_the_stability_limit", "test_states_of_the_cells", "test_every_statement",
         "test_uncertainty")  # fmt: skip
+WORD = r"\d[\w.]*(?:e-?\d+)?|\w+|\*\*|//|<<|>>|[<>=!]=|->|\S"
 ROOMS = ("intervals", "networks", "plants", "lmi", "proofs", "theorems")
 EXAMPLES = 20
 """Most examples of a law that are tried."""
@@ -493,164 +495,83 @@ def _again(results: Path, module: str) -> None:
         results.write_text("".join(json.dumps(r) + "\n" for r in rest))
 
 
-#: why a survivor lives: (of "module function", part of the line, part of what it became, reason); the first counts
+#: why a survivor lives: (of "module function", of the line, of the change "old -> new", reason); the first counts
 REVIEWS: list[tuple[str, str, str, str]] = [
-    ("", r"dataclass\(frozen=True", "", "keeps users from assigning; no result depends on it"),
-    ("", r"nonzero\(.*\)\[0\]", r"\[ ?-1\]", "a tuple of one array"),
-    ("", r"\+ _?TINY", r"- _?TINY", "of size 2^-900: against underflow alone"),
-    ("", r"2\.0\*\*-900", r"3\.0\*\*-9|2\.0\*\*- ?(899|901)", "against underflow alone"),
-    ("check_cells", r"2\.0 \* (outer|core)\.gap", r"3\.0 \* ", "1 / (1 - e) <= 1 + 2 e: there is room"),
-    ("proofs/(core|decrease)", r"4\.0 \* error", r"[35]\.0 \* e", "1 / (1 - e) <= 1 + 2 e: there is room"),
-    ("", r"reshape\(-1", r"reshape\(- ?2", "numpy takes any negative number for -1"),
-    ("chordal (_separator|_squared_norm)",
-     r"^(root|factor|half|size|lost|share|schur|while share|X|x|y|norm|for _) ?[ /*=(s]|LARGEST_SHARE", "",
-     "how X is guessed; C is proved with it"),
-    ("chordal ", r"LARGEST_SHARE|OVERHEAD", "", "which proofs are tried"),
-    ("chordal (elimination|cost)", r"cost|return \(OVERHEAD|boundary = ", r"cost|OVERHEAD|\*\* ?\d",
-     "which blocks go together; every way is proved"),
-    ("chordal", r"keep", r"k \+ 0 <|keep: int = 2", "a larger root"),
-    ("grid ranges", r"inside = np.all\(np.isfinite", "", "NaN and infinity fail the comparisons that follow"),
-    ("grid __init__", r"overlap = ", r"inf", "whether second pieces fit is tested box by box"),
-    ("grid __init__", r"units\) <", r"<= 2", "one number of many below what is exact"),
-    ("check_cells", r"8 \* U", r"[79] \* U", "one of eight units"),
-    ("check_cells _parts", r"side\[0\] < v < side\[1\]", r"<= ", "the end is in the set already"),
-    ("check_cells", r"1400\.0", r"1399|1401", "below the smallest double from there on"),
-    ("check_cells", r"^FIRST_LEVEL", "", "how finely a cover begins"),
-    ("check_cells bends", r"factors", r"> 0", "both are 0 there"),
-    ("check_cells _limits_text", r"^slack", "", "the reach is rounded up by 2^-36 already"),
-    ("check_cells line", r"^more = ", r"LIBM / ", "2^-48 where a few units suffice"),
-    ("check _minimum", r"^tangents = ", r"tangents = min", "the weaker of two lower bounds"),
-    ("check _check_chain", r"^work = 0", "", "an estimate of the time it will take"),
-    ("check __matmul__", r"8 \* len", "", "which of two ways to multiply"),
-    ("chordal reduced", r"keep: int", "", "another root: every one is proved"),
-    ("small_gain", r"^trial = ", "", "what is tried; each level is proved"),
-    ("lipschitz claim", r'"rho"\]\[0\]', r"-1\]", "a vector of one number"),
-    ("lipschitz box_region", r"low <= high", r"low <= low|high <= high", "an input set refuses negative half widths"),
-    ("check _float32_rounding", r"< 2\*\*126", "<= 2", "that limit is exact in float32"),
-    ("grid ranges", r"^second_(upper|lower).*TWO_PI", r"TWO_PI\[ ?[01]|inf",
-     "edges are multiples of a coarse power of two: none lies between"),
-    ("grid (_up|_down)", "", "", "the turns are enclosed more widely than this rounding"),
-    ("closed_loop step", r"len\(generators\) <", "<=", "adds no rows"),
-    ("last_layer smaller", r"<", "<=", "either order is proved"),
-    ("last_layer last_layer", r"own\[0\]", r"own\[ ?-1", "a list of one"),
-    ("instability refute", r"isfinite\(P\)", "any", "NaN and infinity prove nothing"),
-    ("core _stage", r"radius <= ball.radius", r"radius < ", "a ball of the same size may count or not"),
-    ("core", r"^PARTS", "", "how finely the proof is tried"),
-    ("decrease", r"^steps: int", "", "more steps may be looked at; each is proved"),
-    ("grid", r"^_TABLE", "", "which of two ways to count"),
-    ("core contraction", r"cells = slice", r"\+ 1025", "one cell twice"),
-    ("ellipsoid ball_cells", r"near = ", r"< radi", "a cell that touches the ball from outside"),
-    ("chordal reduced", r"if sizes\[i\] and", " or ", "an empty block couples nothing"),
-    ("chordal elimination", r"range\(len\(sizes\) - 1\)", r"- 0", "the last block joined with itself"),
-    ("", r"strict=True", "strict", "the lengths agree by construction"),
-    ("definiteness", r"isfinite\(chol\)|isfinite\(scaled\)", "", "NaN and infinity fail the comparison with c, too"),
-    ("definiteness", r"inflated\(", r"n \+ [02]|\d\)$|n \+ 0\)", "one rounding of many, each bounded generously"),
-    ("definiteness", r"np.max\(diagonal\)", "min", "times 2^-1022: below the last bit of the other term"),
-    ("definiteness", r"LARGEST_N", "", "a limit far beyond what fits into memory"),
-    ("definiteness", r"range\(3\)|x / np.max\(x\)|np.all\(x > 0\)", "", "every x > 0 gives a bound"),
-    ("definiteness", r"lam = start", "", "what is tried; each lam is proved"),
-    ("equilibrium", r"RADII|half_width = ", "", "where the proof is tried; each box is proved"),
-    ("equilibrium", r"isfinite\(Y\)", "", "NaN is in no interior"),
-    ("equilibrium", r"Y @ slopes", r"value - \(", "Y inverts the middle: symmetric about 0"),
-    ("closed_loop", r"31 \* 2\*\*17", "", "memory, no number"),
-    ("closed_loop", r"usable|longest", "", "any direction gives a rectangle that contains the set"),
-    ("core", r"splits: int", "", "how finely the proof is tried"),
-    ("decrease", r"splits|max_cells|_CHUNK|used|violations|^bad = |^level = min", "",
-     "how the search goes on; each cell is proved"),
-    ("decrease (of|take|_worst|_holder|descend|_bends|image)$", "", "", "what the search tries; each cell is proved"),
-    ("decrease", "kept = lowest", "<= level", "a cell at the level itself may be kept or not"),
-    ("decrease", "reach <= -2.0", "< -2.0", "both formulas agree there"),
-    ("decrease", r"-4.0 \* diagonal, 1.0", r"diagonal, ", "the number is not used: it keeps a division from warning"),
-    ("grid", r"_BITS|quantum = ", "", "the grain of the corners, whose exactness is tested at run time"),
-    ("grid", r"np.clip\(np.floor", "", "corrected by the two exact comparisons that follow"),
-    ("cells", r"steps_enclosed|len\(group\)|np.zeros\(len\(lower\)", "", "counts, or one object instead of two"),
-    ("cells _elsewhere", r"near = |if other != place|if len\(near\)", "", "a filter before the exact test"),
-    ("ellipsoid", r"isfinite\(lower\)", "any", "NaN and infinity fail the comparison with the radius, too"),
-    ("ellipsoid", r"unit = \{", r"[0-9]: ", "the formula with the gamma function gives the same"),
-    ("ellipsoid", r"edges\[0\], edges", "", "linspace gives its ends exactly"),
-    ("theorems/", r"start = ", "", "where the solver begins; no proof depends on it"),
-    ("small_gain", r"range\(15\)|level > 0", "", "what is tried; each level is proved"),
-    ("small_gain", r"\[0\]\)\)", r"-1\]", "a vector of one number"),
-    ("lyapunov", r"2\.0\*\*-", r"2\.0\*\*- ?\d", "a margin with room: twice or half of it is as sound"),
-    ("hinf", r"^dynamics.mid|^Q = |^level = ", "", "where the solver begins; no proof depends on it"),
-    ("hinf", r"lmi = LMI\(variables", "", "without a start nothing is proved"),
-    ("lipschitz", r"LARGEST_SIDES|LARGEST_SDP", "", "which method is chosen; each is proved"),
-    ("lmi/lmi", r"weight == 1.0|part.rad is not None", "", "saves a product by one or by zero"),
-    ("proofs/", r"2\.0\*\*-", r"2\.0\*\*- ?\d", "a margin with room: twice or half of it is as sound"),
 ]  # fmt: skip
 OPEN = "**open**: no test tells it from the original"
 
 
 def review(record: dict[str, Any]) -> str:
     place = f"{record['mutant'][0]} {record.get('function', '')}"
-    after = changed(record["before"], record["after"])
+    change = " -> ".join(changed(record["before"], record["after"]))
     return next(
-        (why for where, old, new, why in REVIEWS
-         if re.search(where, place) and re.search(old, record["before"]) and re.search(new, after)), OPEN
+        (why for where, line, what, why in REVIEWS if re.search(where, place) and re.search(line, record["before"])
+         and re.fullmatch(what, change)), OPEN
     )  # fmt: skip
 
 
-def table(results: Path) -> str:
-    """The report in Markdown."""
-    records = [json.loads(line) for line in results.read_text().splitlines()]
-    modules = [name for name in MODULES if any(r["mutant"][0] == name for r in records)]
+def changed(before: str, after: str) -> tuple[str, str]:
+    """The parts of the line that differ."""
+    old, new = ([*re.findall(WORD, text)] for text in (before, after))
+    while old and new and old[-1] == new[-1]:
+        old, new = old[:-1], new[:-1]
+    while old and new and old[0] == new[0]:
+        old, new = old[1:], new[1:]
+    return " ".join(old), " ".join(new)
 
-    def row(name: str, own: list[dict[str, Any]], everything: str) -> str:
-        verdicts = Counter(r["verdict"] for r in own)
-        dead = len(own) - verdicts["survived"]
-        harmless = sum(r["verdict"] == "survived" and review(r) != OPEN for r in own)
-        rest = len(own) - harmless
+
+def table(results: Path, drawn: Path) -> str:
+    """The report in Markdown: as the mutants were drawn, and after tests were added."""
+    first, now = ([json.loads(line) for line in path.read_text().splitlines()] for path in (drawn, results))
+    modules = [name for name in MODULES if any(r["mutant"][0] == name for r in first)]
+
+    def row(name: str, then: list[dict[str, Any]], own: list[dict[str, Any]], everything: str) -> str:
+        alive = [r for r in own if r["verdict"] == "survived"]
+        dead, left = len(own) - len(alive), sum(review(r) == OPEN for r in alive)
+        before = sum(r["verdict"] != "survived" for r in then)
         return (
-            f"| {name} | {everything} | {len(own)} | {verdicts['killed']} | {verdicts['timeout']} | "
-            f"{verdicts['survived']} | {100 * dead / len(own):.0f} % | {harmless} | {100 * dead / max(rest, 1):.0f} % |"
+            f"| {name} | {everything} | {len(then)} | {100 * before / len(then):.0f} % | {len(own)} | {dead} | "
+            f"{sum(r['verdict'] == 'timeout' for r in own)} | {len(alive)} | {100 * dead / len(own):.0f} % | "
+            f"{len(alive) - left} | {left} | {100 * dead / max(dead + left, 1):.1f} % |"
         )
 
-    first = [r for r in records if "survived" in (r["verdict"], r.get("first")) and review(r) == OPEN]
-    since = sum(r["verdict"] != "survived" for r in first)
-    head = "| | mutants | tried | killed | too long | alive | dead | of these harmless | dead of the others |"
     untried = ", ".join(name for name in MODULES if name not in modules)
+    sizes = {m: next(r["all"] for r in [*now, *first] if r["mutant"][0] == m) for m in modules}
     lines = [
         *TABLE_HEAD.splitlines(),
         *([f"Not tried yet: {untried}."] if untried else []),
-        f"When they were drawn {len(first)} lived for no stated reason; tests written since kill {since} of these.",
         "",
-        head,
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| | mutants | drawn | dead then | tried now | dead | of these too long | alive | dead | harmless | open "
+        "| dead of those not harmless |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for name in modules:
-        own = [r for r in records if r["mutant"][0] == name]
-        lines.append(row(name, own, str(own[0]["all"])))
-    lines.append(
-        row("**all**", records, str(sum(next(r["all"] for r in records if r["mutant"][0] == m) for m in modules)))
-    )
+    of = {name: [[r for r in part if r["mutant"][0] == name] for part in (first, now)] for name in modules}
+    lines += [row(name, *of[name], str(sizes[name])) for name in modules]
+    lines.append(row("**all**", first, now, str(sum(sizes.values()))))
     for kind in KINDS:
-        own = [r for r in records if r["kind"] == kind]
-        lines += [row(kind, own, "")] if own else []
-    lines += ["", "## The living", "", "| module | line | became | why |", "|---|---|---|---|"]
-    for r in sorted((r for r in records if r["verdict"] == "survived"), key=lambda r: (r["mutant"][0], r["mutant"][3])):
-        before, after = (r[key].replace("|", "\\|") for key in ("before", "after"))
-        lines.append(f"| {r['mutant'][0]} | `{before}` | `{changed(before, after)}` | {review(r)} |")
+        lines.append(row(kind, *([r for r in part if r["kind"] == kind] for part in (first, now)), ""))
+    lines += ["", "## The living", "", "| module | function | line | change | why |", "|---|---|---|---|---|"]
+    living = sorted((r for r in now if r["verdict"] == "survived"), key=lambda r: (r["mutant"][0], r["mutant"][3]))
+    for r in living:
+        line, old, new = (text.replace("|", "\\|") for text in (r["before"], *changed(r["before"], r["after"])))
+        lines.append(f"| {r['mutant'][0]} | {r['function']} | `{line}` | `{old}` to `{new}` | {review(r)} |")
     return "\n".join(lines) + "\n"
-
-
-def changed(before: str, after: str) -> str:
-    """The part of the line that differs, with a few characters around it."""
-    start = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
-    end = next((i for i, (a, b) in enumerate(zip(before[::-1], after[::-1], strict=False)) if a != b), 0)
-    return after[max(start - 12, 0) : max(len(after) - end + 6, start + 6)]
 
 
 TABLE_HEAD = """# Mutants of the proofs and of the theorem statements
 
-Written by `python benchmarks/mutation.py table RESULTS.jsonl`. Of each module a sample drawn by lot was tried against
-the tests that belong to it, slow ones left out: what only they would kill counts as alive. Of check_cells the section
-on sectors is left out."""
+Written by `python benchmarks/mutation.py table NOW.jsonl DRAWN.jsonl`. Of each module all mutants or a sample drawn by
+lot were tried against the tests that belong to it, slow ones left out: what only they would kill counts as alive.
+"Drawn" and "dead then": before tests were written against the survivors. "Tried now": the same lot after that, without
+those whose lines are gone, and all mutants of small modules whose code has changed. Every living one was looked at;
+"harmless" are those with a reason below: the program with the change is as sound as the one without."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=("run", "again", "table"))
     parser.add_argument("results", type=Path)
+    parser.add_argument("drawn", type=Path, nargs="?")
     parser.add_argument("--sample", type=int, default=None)
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=0)
@@ -660,7 +581,7 @@ def main() -> None:
     elif given.command == "again":
         again(given.results, given.only)
     else:
-        print(table(given.results), end="")
+        print(table(given.results, given.drawn or given.results), end="")
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ def residual_upper(H: Array, chol: Array) -> float:
     """Upper bound of |H - chol chol'|_2 in exact arithmetic, for symmetric H and any matrix `chol` of the same size."""
     n = len(H)
     computed = float(np.max(np.sum(np.abs(H - chol @ chol.T), axis=1)))
-    rounding = gamma(n) * (inflated(float(np.sum(chol * chol)), n * n) + n * n * TINY)
-    underflow = n * (2 * n + 2) * TINY
+    rounding = gamma(n) * inflated(float(np.sum(chol * chol)), n * n)
+    underflow = n * (2 * n + 2) * TINY  # that of the squares, times gamma, is less than what is spare here
     return inflated(computed + rounding + underflow, n + 4)
 
 
@@ -160,8 +160,7 @@ def spectral_norm_upper(A: ArrayLike | Ball) -> float:
             lam = start * (1 + n * n * U * 2.0**k)
             difference = np.diag(np.full(n, lam)) - gram
             if is_positive_definite(difference.mid, difference.rad):
-                root = np.ldexp(np.nextafter(np.sqrt(lam), np.inf), exponent)
-                return float(np.nextafter(root, np.inf))
+                return float(np.nextafter(np.ldexp(np.sqrt(lam), exponent), np.inf))
     return float("inf")
 
 

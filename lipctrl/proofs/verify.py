@@ -106,8 +106,8 @@ def _remainder(inequality: MatrixInequality, values: Values, scalar: str | None)
     blocks = layer.eliminated(values) if layer and layer.smaller else inequality.evaluate_blocks(values)
     if blocks is None:
         return None
-    touched = [max(S.factor.blocks) if isinstance(S, Gram) else len(inequality.sizes) - 1 for S in supplies]
-    root = reduced(blocks, 1 + max(touched, default=0))
+    kept = [1 + max(S.factor.blocks) if isinstance(S, Gram) else len(inequality.sizes) for S in supplies]
+    root = reduced(blocks, max(kept, default=1))
     if root is None or not supplies:
         return None if root is None else Remainder(root.dense(), None)
     half = Half(root.sizes)

@@ -21,7 +21,6 @@ from lipctrl.plants.resting import newton
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import from_hex, write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
-from lipctrl.proofs.equilibria import prove_equilibria
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.theorems import region_parts
 from lipctrl.theorems.region import RegionOfAttraction, find_region
@@ -410,18 +409,6 @@ def test_a_part_without_a_region_is_halved_a_few_times(monkeypatch: pytest.Monke
     for wide, half in pairwise(tried):
         assert half["mass"] == (wide["mass"][0], pytest.approx(0.5 * sum(wide["mass"])))
     assert [box["a"] for box in cut({"a": (0.0, 2.0), "b": (1.0, 1.0)}, halves=True)] == [(0.0, 1.0), (1.0, 2.0)]
-
-
-def test_each_parameter_has_its_own_equilibrium_in_the_box() -> None:
-    model = Pendulum(mass=(0.9, 1.1), max_torque=(1.9, 2.1), dt=(0.049, 0.051))
-    network = Network([Affine([[0.0, -9.0, -2.0]], [0.3])])
-    guess = newton(model, network, np.zeros(2))
-    assert guess is not None
-    proof = prove_equilibria(model, network, guess)
-    assert proof is not None
-    rests = [newton(plant, network, guess) for plant in model.extremes()]
-    assert all(x is not None and np.all((proof.x.lo < x) & (x < proof.x.hi)) for x in rests)
-    assert np.ptp([x[0] for x in rests if x is not None]) > 0.3 * np.max(proof.x.width)
 
 
 def test_intervals_that_are_none_are_refused() -> None:

@@ -70,15 +70,22 @@ def test_the_block_of_the_scalar_is_never_eliminated(monkeypatch):
 
 
 @pytest.mark.parametrize("blocks", [(0, 2), (2, 0), (2,), (1, 2)])
-def test_no_block_of_the_scalar_is_eliminated(monkeypatch, blocks):
-    """I - s v v' > 0 if and only if s |v|^2 < 1, v having ones in some of three blocks."""
+@pytest.mark.parametrize("form", ["factor", "matrix", "two factors"])
+def test_no_block_of_the_scalar_is_eliminated(monkeypatch, blocks, form):
+    """I - s v v' > 0 if and only if s |v|^2 < 1, v = 1, 2 in some of three blocks; I - s diag(v)^2: s max v_i^2 < 1."""
     monkeypatch.setattr(chordal, "OVERHEAD", 0)
-    v = Factor(1, dict.fromkeys(blocks, ONE))
-    supply = Scaled("s", -gram(v, (1, 1, 1)))
-    lmi = LMI((Variable("s", 1),), (MatrixInequality("M > 0", (1, 1, 1), (supply,), Ball.exact(np.eye(3))),))
-    pending = prove_but(lmi, {}, "s")
-    for s in (-1.0, 0.0, 0.99 / len(blocks), 1.01 / len(blocks), 2.0):
-        assert pending.holds(s) == holds(lmi, {"s": np.array([s])}) == (s * len(blocks) < 1)
+    v = Factor(1, {block: ONE * (1.0 + place) for place, block in enumerate(blocks)})
+    row = v.dense((1, 1, 1))
+    supplies = {
+        "factor": [-gram(v, (1, 1, 1))],
+        "matrix": [Ball.exact(-row.T @ row)],
+        "two factors": [-gram(Factor(1, {block: part}), (1, 1, 1)) for block, part in v.blocks.items()],
+    }[form]
+    terms = tuple(Scaled("s", S) for S in supplies)
+    lmi = LMI((Variable("s", 1),), (MatrixInequality("M > 0", (1, 1, 1), terms, Ball.exact(np.eye(3))),))
+    pending, limit = prove_but(lmi, {}, "s"), 1 / (row.max() ** 2 if form == "two factors" else np.sum(row**2))
+    for s in (-1.0, 0.0, 0.99 * limit, 1.01 * limit, 0.9, 2.0):
+        assert pending.holds(s) == holds(lmi, {"s": np.array([s])}) == (s < limit)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

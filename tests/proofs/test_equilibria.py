@@ -1,0 +1,102 @@
+"""One box with exactly one equilibrium for each value of uncertain parameters, where that is known by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipctrl.errors import LoopError
+from lipctrl.networks.network import Affine, Network
+from lipctrl.plants.model import Model
+from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.plants.resting import newton
+from lipctrl.proofs import equilibria
+from lipctrl.proofs.equilibria import prove_equilibria
+from lipctrl.proofs.equilibrium import prove_equilibrium
+
+NOTHING = Network([Affine([[0.0]], [0.5])])
+
+
+class Rest(Model):
+    """x+ = x + g(x, p) + u - 1/2 with the output p x: under u = 1/2 at rest where g(x, p) = 0."""
+
+    n_states, n_actions, n_observations, dt = 1, 1, 1, 1.0
+    periods, parameters = np.zeros(1), ("p",)
+    state_low, state_high = np.array([-9.0]), np.array([9.0])
+    action_low, action_high = np.array([-1.0]), np.array([1.0])
+
+    def __init__(self, p: Any, g: Callable[[Any, Any], Any]) -> None:
+        self.p, self.g = self._read("p", p), g
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return (x[0] + self.g(x[0], self.p) + u[0] - 0.5,)
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return (self.p * x[0],)
+
+
+def roots(x: Any, p: Any) -> Any:
+    return 0.25 * (x * x - p)
+
+
+@pytest.mark.parametrize("p", [(0.9, 1.1), (3.9999, 4.0), (1.0, 1.5)])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_square_roots_of_a_range(p: tuple[float, float], side: float) -> None:
+    """X holds +-sqrt p for each p, and is about twice as wide; u and y = p x as well."""
+    low, high = np.sqrt(p)
+    proof = prove_equilibria(Rest(p, roots), NOTHING, side * np.sqrt([0.5 * sum(p)]))
+    assert proof is not None
+    ends = np.sort(side * np.array([low, high]))
+    assert proof.x.lo[0] < ends[0] and ends[1] < proof.x.hi[0]
+    assert proof.x.width[0] <= 2.5 * (high - low) + 1e-9
+    outputs = side * np.array(p) * np.sqrt(p)
+    assert proof.y.lo[0] <= outputs.min() and outputs.max() <= proof.y.hi[0]
+    assert proof.y.width[0] <= 6 * np.ptp(outputs) + 1e-6
+    assert proof.u.lo[0] <= 0.5 <= proof.u.hi[0] and proof.u.width[0] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("p", "g"),
+    [
+        ((-0.1, 1.1), roots),  # none below 0
+        ((0.0, 1.0), roots),  # a double one at 0
+        ((0.0, 1.0), lambda x, p: x * ((p - 0.5) * (p - 0.5) - 0.01)),  # every x at p = .4 and p = .6
+        ((-1.0, 1.0), lambda x, p: 0.1 * (x * x * x - 0.3 * x - p)),  # three near p = 0, one at both ends
+        ((0.0, 1.0), lambda x, p: 0.0 * x * p),  # every x
+        ((0.0, 1.0), lambda x, p: 0.0 * x * p + 1.0),  # none
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("guess", [0.0, 0.75])
+def test_no_box_where_some_value_has_none_or_more_than_one(
+    monkeypatch: pytest.MonkeyPatch, p: tuple[float, float], g: Callable[[Any, Any], Any], guess: float
+) -> None:
+    monkeypatch.setattr(equilibria, "ROUNDS", 3)
+    assert prove_equilibria(Rest(p, g), NOTHING, np.array([guess])) is None
+
+
+def test_a_loop_of_two_states() -> None:
+    model = Pendulum(mass=(0.9, 1.1), max_torque=(1.9, 2.1), dt=(0.049, 0.051))
+    network = Network([Affine([[0.0, -9.0, -2.0]], [0.3])])
+    guess = newton(model, network, np.zeros(2))
+    assert guess is not None
+    proof = prove_equilibria(model, network, guess)
+    assert proof is not None
+    rests = [newton(plant, network, guess) for plant in model.extremes()]
+    assert all(x is not None and np.all((proof.x.lo < x) & (x < proof.x.hi)) for x in rests)
+    assert np.ptp([x[0] for x in rests if x is not None]) > 0.3 * np.max(proof.x.width)
+
+
+def test_one_value_is_the_proof_without_parameters() -> None:
+    guess = np.array([2.0])
+    proof, plain = (prove(Rest(4.0, roots), NOTHING, guess) for prove in (prove_equilibria, prove_equilibrium))
+    assert proof is not None and plain is not None and np.array_equal(proof.x.lo, plain.x.lo)
+
+
+def test_continuous_time_is_refused() -> None:
+    model = Rest((0.9, 1.1), roots)
+    model.dt = 0.0
+    with pytest.raises(LoopError, match="sampled model"):
+        prove_equilibria(model, NOTHING, np.ones(1))

@@ -43,7 +43,7 @@ LARGE = {
     "10-100000-10": ("auto",),
     "784-200x9-10": ("auto", "barrier", "eclipse"),
     "64-64x64-64": ("auto", "barrier"),
-    "10-500x10-10": ("auto", "barrier", "anytime"),
+    "10-500x10-10": ("auto", "barrier"),
     "2-64-64-1": ("clarabel",),
 }
 #: beyond this N the unit is extrapolated as N^3

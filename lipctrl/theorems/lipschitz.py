@@ -155,17 +155,17 @@ def lipschitz(
     region : (low, high), optional
         Box of observations, arrays of shape (n_in,): slopes are proved there, and the bound holds between any two
         points of it.
-    solver : {"auto", "low_rank", "barrier", "anytime", "clarabel", "scs", "mosek"}
+    solver : {"auto", "low_rank", "barrier", "clarabel", "scs", "mosek"}
         "auto" sweeps low-rank signals through the network, and goes on with the interior-point method "barrier" where
-        they do not reach the gap; "anytime" is a first-order method on the multipliers.
+        they do not reach the gap.
     gap : float
         Relative duality gap of rho = upper^2 at which the solver stops.
     time_limit : float, optional
         Seconds for the solver; then its best feasible numbers are proved. Stating and proving the inequality come on
         top.
     memory_limit : float, optional
-        Bytes, forecast before they are taken. Where the solver needs more, "anytime" takes its place, and then, or
-        where stating and proving the inequality needs more, "product" (`note` says so).
+        Bytes, forecast before they are taken. Where the solver, or stating and proving the inequality, needs more, the
+        product of norms is returned (`note` says so).
     warm : Bound, optional
         Of a similar policy or region: the solver starts from there if the layers have the same sizes and that is
         nearer than its own start (`note` says if not). The bound is proved and as tight as without.

@@ -36,7 +36,6 @@ class Solver(StrEnum):
     auto = "auto"
     low_rank = "low_rank"
     barrier = "barrier"
-    anytime = "anytime"
     clarabel = "clarabel"
     scs = "scs"
     mosek = "mosek"

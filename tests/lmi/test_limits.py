@@ -9,7 +9,7 @@ import pytest
 
 from lipctrl.errors import LipctrlError, MemoryLimitError, SolverError
 from lipctrl.lmi.lmi import LMI
-from lipctrl.lmi.solvers import anytime, barrier, chain, chain_method, one_layer, solve
+from lipctrl.lmi.solvers import barrier, chain, chain_method, feedforward, low_rank, one_layer, solve
 from lipctrl.lmi.solvers.chain_newton import Schur
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
 from lipctrl.lmi.solvers.signals import dual_value, feasible_signals
@@ -82,19 +82,21 @@ def test_the_forecast_of_memory_covers_what_is_taken(route):
     assert peak <= needed <= 5 * peak
 
 
-def test_too_little_memory_passes_on_to_the_first_order_method_and_then_gives_up():
+def test_too_little_memory_is_made_do_with_and_then_refused():
     lmi = stated()
-    found = chain.recognise(lmi)
-    small, large = anytime.forecast(found.reduction.chain), chain.forecast(found)
-    assert small < large
+    large = chain.forecast(chain.recognise(lmi))
     assert solve(lmi, "barrier", memory_limit=large).solver == "chain"
-    between = solve(lmi, "barrier", memory_limit=large - 1, time_limit=0.1)
-    assert between.solver == "anytime" and "MB" in between.note
-    check_feasible(lmi, {**between.values, "rho": between.values["rho"] * (1 + 1e-9)})
-    for limit in (small - 1, 0):
-        for solver in ("auto", "barrier"):
-            with pytest.raises(MemoryLimitError, match="product"):
-                solve(lmi, solver, memory_limit=limit)
+    with pytest.raises(MemoryLimitError, match="low_rank"):
+        solve(lmi, "barrier", memory_limit=large - 1)
+    form = feedforward.recognise(lmi).form
+    small = low_rank.forecast(form, 8)
+    assert small < low_rank.forecast(form) < large
+    for solver in ("auto", "low_rank"):
+        fewest = solve(lmi, solver, memory_limit=small)
+        assert fewest.kept.signals.shape[1] <= 8 and fewest.solver == "low_rank"
+        check_feasible(lmi, {**fewest.values, "rho": fewest.values["rho"] * (1 + 1e-9)})
+        with pytest.raises(MemoryLimitError, match="Allow more"):
+            solve(lmi, solver, memory_limit=small - 1)
     with pytest.raises(MemoryLimitError, match="Allow more"):
         solve(stated(shift=True), memory_limit=0)
     assert solve(stated(WIDE), "barrier", memory_limit=1e9).solver == "barrier"

@@ -136,8 +136,7 @@ def test_a_fixed_point_that_is_no_optimum_gets_more_columns(monkeypatch):
     found = low_rank.maximise(form, gap=1e-7, start=start)
     assert found.status == "optimal" and found.signals.shape[1] > 1
     assert found.rho == pytest.approx(optimum.objective, rel=2e-7)
-    monkeypatch.setattr(low_rank, "MOST", 1)
-    stuck = low_rank.maximise(form, gap=1e-7, start=start)
+    stuck = low_rank.maximise(form, gap=1e-7, start=start, most=1)
     assert stuck.status == "feasible"
     assert stuck.lower < optimum.objective * (1 - 1e-4) and stuck.rho > optimum.objective * (1 - 1e-7)
 

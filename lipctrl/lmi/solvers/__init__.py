@@ -14,7 +14,7 @@ from lipctrl.lmi.solvers.solution import Solution, attempt
 
 __all__ = ["SOLVERS", "Solution", "check_limits", "solve"]
 
-SOLVERS = ("auto", "low_rank", "barrier", "anytime", "clarabel", "scs", "mosek")
+SOLVERS = ("auto", "low_rank", "barrier", "clarabel", "scs", "mosek")
 
 #: neurons of one hidden layer beyond which the method made for it is the faster one
 WIDE = 1500
@@ -35,20 +35,20 @@ def solve(
     ----------
     lmi : LMI
         With a strictly feasible start, for "barrier".
-    solver : {"auto", "low_rank", "barrier", "anytime", "clarabel", "scs", "mosek"}
+    solver : {"auto", "low_rank", "barrier", "clarabel", "scs", "mosek"}
         "low_rank" sweeps low-rank dual signals through the network: the fastest for LipSDP, and for nothing else.
         "barrier" is the structured interior-point method of this package, for every LMI. "auto" is "low_rank" for
         LipSDP, and "barrier" for the rest, for very wide single layers, and where the gap is not reached otherwise.
-        "anytime" is a first-order method on the multipliers; the others go through CVXPY.
+        The others go through CVXPY.
     gap : float
-        Relative duality gap at which to stop (for "scs": its tolerance; for "anytime": relative progress).
+        Relative duality gap at which to stop (for "scs": its tolerance).
     time_limit : float, optional
         Seconds, counted between iterations; then the best feasible iterate is returned, with status "feasible", and
         if there was no time for any, the start of `lmi`. The solvers of CVXPY know their own limits: what they return
         then may be infeasible.
     memory_limit : float, optional
-        Bytes. What "low_rank" and "barrier" need is forecast before it is allocated; if that is too much, LipSDP goes
-        to "anytime". The solvers of CVXPY have no such limit.
+        Bytes. What "low_rank" (with few columns) and "barrier" need is forecast before it is allocated; "auto" does
+        with the former. The solvers of CVXPY have no such limit.
     warm : Solution, optional
         Of a similar problem, by "auto" or "low_rank", for these and "barrier". Taken if most neurons are the same and
         it is not far (`Solution.start` says so); it changes the number of iterations, not what is returned.
@@ -76,10 +76,6 @@ def _solved(
         return low_rank.solve(lmi, gap=gap, time_limit=time_limit, memory_limit=allowed, warm=_kept(warm))
     if solver == "barrier":
         return _from_signals(lmi, gap, time_limit, allowed, warm)
-    if solver == "anytime":
-        from lipctrl.lmi.solvers import anytime
-
-        return anytime.solve(lmi, time_limit=time_limit, memory_limit=memory_limit, tolerance=gap)
     if solver in SOLVERS:
         from lipctrl.lmi.solvers import cvxpy
 
@@ -109,10 +105,10 @@ def _auto(lmi: LMI, gap: float, time_limit: float | None, memory_limit: float, w
     found = feedforward.recognise(lmi)
     if found is None or (found.form.depth == 1 and found.form.sizes[1] > WIDE):
         return _from_signals(lmi, gap, time_limit, memory_limit, warm)
-    if low_rank.forecast(found.form) > memory_limit:
-        return _interior_point(lmi, gap, time_limit, memory_limit, None)
     began = time.perf_counter()
-    first = low_rank.solve(lmi, gap=gap, time_limit=time_limit, warm=_kept(warm), recognised=found)
+    first = low_rank.solve(
+        lmi, gap=gap, time_limit=time_limit, memory_limit=memory_limit, warm=_kept(warm), recognised=found
+    )
     left = None if time_limit is None else began + time_limit - time.perf_counter()
     if first.status == "optimal" or (left is not None and left <= 0 and np.isfinite(first.objective)):
         return first
@@ -170,7 +166,7 @@ def _interior_point(
     lmi: LMI, gap: float, time_limit: float | None, memory_limit: float, known: tuple[Values, float] | None
 ) -> Solution:
     """The method for the structure of `lmi`, from its own start or from a known point and lower bound."""
-    from lipctrl.lmi.solvers import anytime, barrier, chain, one_layer
+    from lipctrl.lmi.solvers import barrier, chain, one_layer
 
     start, lower = known or (None, -np.inf)
     needed = []
@@ -182,12 +178,11 @@ def _interior_point(
         needed.append(chain.forecast(found))
         if needed[-1] <= memory_limit:
             return chain.solve(lmi, gap=gap, recognised=found, time_limit=time_limit, start=start, lower=lower)
-        solution = anytime.solve(lmi, time_limit=time_limit, memory_limit=memory_limit, tolerance=gap, recognised=found)
-        return replace(solution, note=f"first-order method: the other would need {min(needed) / 1e6:.3g} MB")
-    needed.append(barrier.forecast(lmi))
-    if needed[-1] > memory_limit:
-        raise MemoryLimitError(
-            f"The interior-point method needs {min(needed) / 1e6:.3g} MB; {memory_limit / 1e6:.3g} MB are allowed.",
-            "Allow more memory.",
-        )
-    return barrier.solve(lmi, gap=gap, time_limit=time_limit, start=start, lower=lower)
+    else:
+        needed.append(barrier.forecast(lmi))
+        if needed[-1] <= memory_limit:
+            return barrier.solve(lmi, gap=gap, time_limit=time_limit, start=start, lower=lower)
+    raise MemoryLimitError(
+        f"The interior-point method needs {min(needed) / 1e6:.3g} MB; {memory_limit / 1e6:.3g} MB are allowed.",
+        "Allow more memory, or use solver='low_rank' for LipSDP.",
+    )

@@ -34,8 +34,8 @@ LOSS = 1e-9
 #: columns are dropped every so many sweeps, from a residual on, where a singular value is so much smaller than the one
 #: before and than the first
 NARROWED, SETTLED, DROP, SMALL = 40, 1e-3, 0.05, 1e-2
-#: columns that are added at once, and their norm in units of what is there: small ones grow too slowly
-MORE, WIDENED = 8, 3.0
+#: norm of columns that are added, in units of what is there: small ones grow too slowly
+WIDENED = 3.0
 
 
 class Ascent:
@@ -136,10 +136,9 @@ class Ascent:
             self.next = self.current @ turn[:, : 1 + int(np.argmax(few))]
             self.anderson.forget()
 
-    def widen(self, rng: np.random.Generator) -> None:
+    def widen(self, rng: np.random.Generator, more: int) -> None:
         """More columns, random ones."""
-        rows, rank = self.current.shape
-        more = min(MORE, rows - rank)
+        rows = len(self.current)
         size = WIDENED * np.linalg.norm(self.current, axis=1, keepdims=True) / np.sqrt(more)
         self.next = np.hstack([self.current, size * rng.standard_normal((rows, more))])
         self.widened = True

@@ -21,8 +21,8 @@ from lipctrl.lmi.solvers.feedforward import Feedforward, Recognised, least_rho, 
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.lmi.solvers.warm import Kept, carried
 
-#: columns at first, by the number of signals, and the most
-RANKS, MOST = ((150, 8), (3000, 16), (np.inf, 24)), 64
+#: columns at first, by the number of signals, how many are added at once, and the most
+RANKS, MORE, MOST = ((150, 8), (3000, 16), (np.inf, 24)), 8, 64
 #: residuals at which the gap is looked at first, and below which rounding has the last word
 FIRST_LOOK, LEAST = 1e-4, 1e-12
 #: a gap so many times the residual belongs to another fixed point than the optimum
@@ -69,7 +69,7 @@ def solve(
     time_limit : float, optional
         Seconds.
     memory_limit : float
-        Bytes.
+        Bytes; it limits the number of columns.
     warm : object, optional
         `Solution.kept` of a similar problem.
     recognised : Recognised, optional
@@ -85,14 +85,16 @@ def solve(
     found = recognised or recognise(lmi)
     if found is None:
         raise SolverError("The LMI is not LipSDP of a feedforward network.", "Use solver='auto' or 'barrier'.")
-    needed = forecast(found.form)
-    if needed > memory_limit:
+    signals, words = carried(warm, found)
+    least = _rank(sum(found.form.sizes)) if signals is None else signals.shape[1]
+    most = next((r for r in range(max(MOST, least), least - 1, -1) if forecast(found.form, r) <= memory_limit), 0)
+    if not most:
         raise MemoryLimitError(
-            f"The low-rank method needs {needed / 1e6:.3g} MB; {memory_limit / 1e6:.3g} MB are allowed.",
+            f"The low-rank method needs {forecast(found.form, least) / 1e6:.3g} MB; "
+            f"{memory_limit / 1e6:.3g} MB are allowed.",
             "Allow more memory.",
         )
-    signals, words = carried(warm, found)
-    outcome = maximise(found.form, gap=gap, start=signals, deadline=deadline)
+    outcome = maximise(found.form, gap=gap, start=signals, deadline=deadline, most=most)
     if signals is not None and not outcome.warm:
         words = "cold (the warm start is too far)"
     kept = Kept(found, outcome.signals)
@@ -101,7 +103,13 @@ def solve(
 
 
 def maximise(
-    form: Feedforward, *, gap: float, start: Array | None = None, deadline: float | None = None, max_sweeps: int = 1500
+    form: Feedforward,
+    *,
+    gap: float,
+    start: Array | None = None,
+    deadline: float | None = None,
+    max_sweeps: int = 1500,
+    most: int = MOST,
 ) -> Outcome:
     """Sweep until upper and lower bound agree to the relative `gap`.
 
@@ -114,6 +122,8 @@ def maximise(
     deadline : float, optional
         Of `time.perf_counter`.
     max_sweeps : int
+    most : int
+        Columns.
     """
     rng = np.random.default_rng(0)
     ascent, warm = _begin(form, start, rng)
@@ -134,9 +144,10 @@ def maximise(
         if found <= STUCK * ascent.residual:
             look = max(LEAST, ascent.residual * float(np.clip(0.3 * gap / found, 1e-3, 0.3)))
             continue
-        if ascent.current.shape[1] >= min(MOST, sum(form.sizes)):
+        more = min(MORE, min(most, sum(form.sizes)) - ascent.current.shape[1])
+        if more <= 0:
             break
-        ascent.widen(rng)
+        ascent.widen(rng, more)
         look = first
     return Outcome(upper * (1 + MARGIN), best, ascent.lower * (1 - MARGIN), ascent.current, status, ascent.sweeps, warm)
 
@@ -157,11 +168,11 @@ def central(
     return None
 
 
-def forecast(form: Feedforward) -> int:
+def forecast(form: Feedforward, columns: int = MOST) -> int:
     """Bytes that :func:`maximise` needs at most, the weights apart."""
     order, widest = sum(form.sizes), max(form.sizes)
     over = max(sum(form.sizes[j] for j in W) for W in form.W)
-    return 8 * ((2 * MEMORY + 12) * MOST * order + 4 * (widest + over) ** 2)
+    return 8 * ((2 * MEMORY + 12) * columns * order + 4 * (widest + over) ** 2)
 
 
 def _begin(form: Feedforward, start: Array | None, rng: np.random.Generator) -> tuple[Ascent, bool]:
@@ -172,8 +183,12 @@ def _begin(form: Feedforward, start: Array | None, rng: np.random.Generator) -> 
         ascent.advance()
         if ascent.residual <= FAR:
             return ascent, True
-    rank = next(rank for most, rank in RANKS if order <= most)
-    return Ascent(form, rng.standard_normal((order, min(order, rank)))), False
+    return Ascent(form, rng.standard_normal((order, _rank(order)))), False
+
+
+def _rank(order: int) -> int:
+    """Columns at first."""
+    return min(order, next(rank for most, rank in RANKS if order <= most))
 
 
 def _upper_bound(ascent: Ascent) -> tuple[float, Array]:

@@ -172,6 +172,18 @@ def sqrt(a: ArrayLike) -> tuple[Array, Array]:
     return np.maximum(low, 0.0), high
 
 
+def norm_up(x: ArrayLike, axis: int | tuple[int, ...]) -> Array:
+    """At least the Euclidean norm along some axes; zero only of what is zero.
+
+    Of k squares each may lose 2^-1075 to underflow, the root of their sum sqrt(k) 2^-537.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        squares = np.sum(x * x, axis=axis)
+        count = x.size // max(squares.size, 1)
+        return np.asarray(np.sqrt(squares) * (1.0 + (count + 4) * U) + 2.0**-500 * np.any(x, axis=axis))
+
+
 def widen(value: Array, ulps: ArrayLike = LIBM_ULPS) -> tuple[Array, Array]:
     """Bounds of a number known to `ulps` units in the last place of its computed `value`."""
     ulps = np.asarray(ulps, dtype=np.float64)

@@ -27,6 +27,7 @@ from lipctrl.intervals.ball import Ball
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.intervals.mean_value import sector_and_line
+from lipctrl.intervals.rounding import norm_up
 from lipctrl.lmi.blocks import dense
 from lipctrl.lmi.lmi import Factor, selector
 from lipctrl.lmi.multipliers import Signals, sector_rows
@@ -66,7 +67,7 @@ class Deviation:
     @property
     def reach(self) -> Array:
         """At least the size of each deviation."""
-        return np.asarray((np.sqrt(np.sum(self.G**2, axis=1)) * _GROW + self.r) * _GROW + _TINY * (self.kind == STATE))
+        return np.asarray((norm_up(self.G, axis=1) + self.r) * _GROW + _TINY * (self.kind == STATE))
 
     @property
     def range(self) -> Interval:
@@ -77,7 +78,7 @@ class Deviation:
         """matrix @ self + shift."""
         moved = matrix @ Ball.exact(self.G)
         spread = (Ball.exact(matrix.upper_abs()) @ self.r).upper
-        r = (spread + np.sqrt(np.sum(moved.radius**2, axis=1))) * _GROW + _TINY * np.any(matrix.mid != 0.0, axis=1)
+        r = (spread + norm_up(moved.radius, axis=1)) * _GROW + _TINY * np.any(matrix.mid != 0.0, axis=1)
         if rest is None:
             rest = Interval(matrix.lower, matrix.upper) @ self.rest + shift
         return Deviation(rest, self.rows.premultiply(matrix), moved.mid, r, self.kind)
@@ -131,7 +132,7 @@ class Channels:
         self.B.append(B)
         self.nonlinear.append(kept)
         moved = Ball.exact(line[:, None]) * v.G
-        r = (np.abs(line) * v.r + np.sqrt(np.sum(moved.radius**2, axis=1)) + error) * _GROW + _TINY
+        r = (np.abs(line) * v.r + norm_up(moved.radius, axis=1) + error) * _GROW + _TINY
         return Deviation(rest, rows, moved.mid, r)
 
     def signals(self, output: Factor) -> Signals:

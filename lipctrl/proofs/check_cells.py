@@ -54,6 +54,7 @@ MAX_PARAMETER_PARTS, HALVINGS = 1024, 4
 U32, SMALL32, LARGEST32 = 2.0**-24, 2.0**-126, 2.0**126
 FIRST_LEVEL, CORNERS = (8, 4, 3, 2, 2, 1), 6
 MAX_STATES, PIECES = 32, 1024
+LEAST, MOST = 2.0**-400, 2.0**400  # radii, whose squares are numbers
 
 
 class Unreadable(Exception):
@@ -89,6 +90,11 @@ def _need(condition: Any, reason: str) -> None:
 
 def _up(radius: Array) -> Array:
     return radius * (1.0 + 2.0**-36) + TINY
+
+
+def _norms(x: Any, axis: int) -> Array:
+    """Euclidean norms up to rounding: what is lost where squares underflow is added."""
+    return np.sqrt(np.sum(np.square(x), axis=axis)) + 2.0**-500
 
 
 def _gamma(n: int) -> float:
@@ -986,7 +992,7 @@ class Ellipsoid:
         fields = _fields(fields, {"center", "T", "radius", *extra}, "an ellipsoid")
         self.center, self.T = _vector(fields["center"], n), _matrix(fields["T"], n, n)
         self.radius = _number(fields["radius"])
-        _need(self.radius > 0, "an ellipsoid has a radius of zero or less")
+        _need(LEAST <= self.radius <= MOST, "the radius of an ellipsoid is not between 2^-400 and 2^400")
         try:
             self.S = np.linalg.inv(self.T)
         except np.linalg.LinAlgError:
@@ -1010,17 +1016,17 @@ class Ellipsoid:
         z = self.coordinates(x)
         count = max(len(form.G) for form in z)
         C, G = np.stack([form.c for form in z]), np.stack([_padded(form.G, count) for form in z])
-        rest = np.sqrt(np.sum([form.r**2 for form in z], axis=0))
+        rest = _norms([form.r for form in z], 0)
         size = np.sum([np.abs(form.c) + np.abs(form.G).sum(axis=0) for form in z], axis=0)
         if count <= CORNERS:
             worst = np.zeros(len(rest))
             for signs in range(2**count):
                 sign = np.array([1.0 if signs >> j & 1 else -1.0 for j in range(count)])
-                worst = np.maximum(worst, np.sqrt(np.sum((C + sign @ G) ** 2, axis=0)))
+                worst = np.maximum(worst, _norms(C + sign @ G, 0))
         else:  # |C + G e|^2 <= |C|^2 + 2 sum |G'C| + sum |G'G|
             slope, gram = np.einsum("ikc,ic->kc", G, C), np.einsum("ikc,ilc->klc", G, G)
             worst = np.sum(C**2, axis=0) + 2.0 * np.abs(slope).sum(axis=0) + np.abs(gram).sum(axis=(0, 1))
-            worst = np.sqrt(worst + 2.0**-40 * size**2)
+            worst = np.sqrt(worst + 2.0**-40 * size**2) + 2.0**-500
         return _up(worst + rest + 8 * (count + 2) * U * size) <= self.radius
 
     def points(self, centers: Array, halves: Array) -> list[Form]:
@@ -1132,7 +1138,7 @@ def _contracts(loop: Loop, core: Ellipsoid, reach: float, limits: tuple[float, f
 
 def _norms_up(z: Sequence[Form]) -> Array:
     """At least the Euclidean norm of vectors of forms."""
-    return _up(np.sqrt(np.sum([np.max(np.abs(form.range()), axis=0) ** 2 for form in z], axis=0)))
+    return _up(_norms([np.max(np.abs(form.range()), axis=0) for form in z], 0))
 
 
 def _norm_up(z: Sequence[Form]) -> float:
@@ -1154,8 +1160,8 @@ def _spectral(A: Sequence[Sequence[Form]]) -> Array:
     norm = np.sqrt(np.max(np.abs(D).sum(axis=1), axis=1) * np.max(np.abs(D).sum(axis=2), axis=1)) + n * size
     skew = np.maximum(*(np.abs(np.swapaxes(V, 1, 2) @ V - np.eye(n)).sum(axis=(1, 2)) for V in (left, right)))
     centre = norm * (1.0 + 2.0 * (skew + n**4 * 8 * U))
-    columns = np.sqrt(np.sum(parts[:, :, 1:] ** 2, axis=0)).sum(axis=1)
-    rest = np.sqrt(np.sum(columns**2, axis=0))
+    columns = _norms(parts[:, :, 1:], 0).sum(axis=1)
+    rest = _norms(columns, 0)
     return np.where(finite & (skew < 1e-3), _up(centre + rest), np.inf)
 
 
@@ -1348,7 +1354,7 @@ class Deviation:
         self.rows, self.G, self.r, self.kind = rows, G, r, kind
 
     def reach(self) -> Array:
-        return _up(np.sqrt(np.sum(self.G**2, axis=1)) + self.r)
+        return _up(_norms(self.G, 1) + self.r)
 
     def range(self) -> tuple[Array, Array]:
         reach = self.reach()
@@ -1358,7 +1364,7 @@ class Deviation:
     def moved(self, matrix: Near, rest: tuple[Array, Array]) -> Deviation:
         """matrix times the deviations."""
         G = matrix @ Near(self.G)
-        r = _up((np.abs(matrix.mid) + matrix.rad) @ self.r + np.sqrt(np.sum(G.rad**2, axis=1)))
+        r = _up((np.abs(matrix.mid) + matrix.rad) @ self.r + _norms(G.rad, 1))
         return Deviation(rest, matrix @ self.rows, G.mid, r, self.kind)
 
 
@@ -1387,7 +1393,7 @@ class Sectors:
         rest = [Number(form) for form in _box_between(lower[None], upper[None])]
         given = [Number(form) for form in loop._given(1)]
         G = np.abs(self.radius) * self.core.S
-        rounding = _up(2 * U * np.sqrt(np.sum(G**2, axis=1)))
+        rounding = _up(2 * U * _norms(G, 1))
         x = [self._one(form, self._unit(i), G[i], rounding[i], STATE) for i, form in enumerate(rest)]
         p = [self._one(form, np.zeros(self.width), np.zeros(n), 0.0, PARAMETER) for form in given]
         observed, y = self._program(loop.observe_program, [*rest, *given], [*x, *p])
@@ -1519,7 +1525,7 @@ class Sectors:
         self.kept[places] = ~straight
         rows = v.rows.scaled(middle) + own.scaled(half)
         G = line[:, None] * v.G
-        r = _up(np.abs(line) * v.r + 2 * U * np.sqrt(np.sum(G**2, axis=1)) + error)
+        r = _up(np.abs(line) * v.r + 2 * U * _norms(G, 1) + error)
         return Deviation(rest, rows, G, r)
 
 
@@ -2090,7 +2096,7 @@ def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> s
     _need(stays, "limits need ellipsoids of one step, and no cells")
     for one in ellipsoids:
         # |e_i| <= |row i of T^-1| radius, T^-1 = S (T S)^-1 and |(T S)^-1| <= 1 / (1 - gap)
-        reach = _up(np.sqrt(np.sum(one.S**2, axis=1)) * (1.0 + 2.0 * one.gap) * one.radius)
+        reach = _up(_norms(one.S, 1) * (1.0 + 2.0 * one.gap) * one.radius)
         slack = 4.0 * U * (np.abs(one.center) + reach)
         inside = np.all((one.center - reach) - slack >= lower) and np.all((one.center + reach) + slack <= upper)
         _need(inside, "an ellipsoid leaves the limits of the model")
@@ -2132,8 +2138,7 @@ def _ball_volume(ellipsoid: Ellipsoid) -> float:
 
 def _half_widths(core: Ellipsoid, radius: float) -> list[float]:
     """At least |x_i| wherever |T x| <= radius: the rows of T^-1 = S (T S)^-1, |(T S)^-1| <= 1 / (1 - gap)."""
-    rows = np.sqrt(np.sum(core.S**2, axis=1))
-    return [float(value) for value in _up(rows * (1.0 + 2.0 * core.gap) * radius)]
+    return [float(value) for value in _up(_norms(core.S, 1) * (1.0 + 2.0 * core.gap) * radius)]
 
 
 def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:

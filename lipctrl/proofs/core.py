@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.interval import Interval
+from lipctrl.intervals.rounding import norm_up
 from lipctrl.proofs.closed_loop import ClosedLoop, box_forms
 from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells
 
@@ -143,12 +144,12 @@ def _norms(loop: ClosedLoop, T: Array, S: Array, x: tuple[AffineForm, ...]) -> t
         absolute = np.abs(Fx) @ np.abs(S) + np.abs(Fu) @ np.abs(middle)
         entrywise = np.abs(T) @ (Rx @ np.abs(S) + Ru @ (np.abs(middle) + radius) + 2.0**-44 * absolute)
         # the columns of T Fu times the rows of the radius, one product for each action
-        columns = np.sqrt(np.sum((np.abs(T @ Fu) + 2.0**-48 * (np.abs(T) @ np.abs(Fu))) ** 2, axis=1))
-        rows = np.sqrt(np.sum(radius**2, axis=2))
+        columns = norm_up(np.abs(T @ Fu) + 2.0**-48 * (np.abs(T) @ np.abs(Fu)), axis=1)
+        rows = norm_up(radius, axis=2)
         total = (
-            spectral_norms(center) + np.sqrt(np.sum(entrywise**2, axis=(1, 2))) + np.sum(columns * rows, axis=1)
+            spectral_norms(center) + norm_up(entrywise, axis=(1, 2)) + np.sum(columns * rows, axis=1)
         ) * _GROW + _TINY
-        spread = np.sqrt(np.sum((np.abs(T) @ Ru) ** 2, axis=1))
+        spread = norm_up(np.abs(T) @ Ru, axis=1)
         pushed = np.sum((columns + spread) * errors, axis=1) * _GROW + _TINY * loop.disturbed
     return np.where(np.isnan(total), np.inf, total), np.where(np.isnan(pushed), np.inf, pushed)
 
@@ -168,7 +169,7 @@ def spectral_norms(A: Array) -> Array:
         turned = np.swapaxes(V, 1, 2)
         n = A.shape[1]
         rounding = 64.0 * n * n * 2.0**-53 * n
-        skew = np.sqrt(np.sum((turned @ V - np.eye(n)) ** 2, axis=(1, 2))) + rounding
-        rest = np.sqrt(np.sum((B - (V * lam[:, None, :]) @ turned) ** 2, axis=(1, 2))) + rounding
+        skew = norm_up(turned @ V - np.eye(n), axis=(1, 2)) + rounding
+        rest = norm_up(B - (V * lam[:, None, :]) @ turned, axis=(1, 2)) + rounding
         top = np.sqrt(np.max(np.abs(lam), axis=1) * (1.0 + skew) + rest + rounding) * scale * (1.0 + 2.0**-40)
     return np.where(finite, top, np.inf)

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.intervals.affine import AffineForm
+from lipctrl.intervals.rounding import norm_up
 from lipctrl.proofs.closed_loop import ClosedLoop, State
 from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells, smallest
 
@@ -204,7 +205,7 @@ def decreases(
             falls = plan.target[some] < 0
             some, landed = some[falls], tuple(form[falls] for form in landed)
             # T (x - center) = z + (T S - I) z
-            rest = np.sqrt(np.sum((np.abs(centers[some]) + half_widths[some]) ** 2, axis=1)) * (error * (1 + 2.0**-40))
+            rest = norm_up(np.abs(centers[some]) + half_widths[some], axis=1) * (error * (1 + 2.0**-40))
             z = AffineForm.cells(centers[some], half_widths[some])
             old = tuple(AffineForm(form.center, form.generators, rest) for form in z)
             done[some] = growth(old, ball.coordinates(landed)) < 0.0

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.affine import AffineForm, linear_map
 from lipctrl.intervals.interval import Interval
+from lipctrl.intervals.rounding import norm_up
 from lipctrl.proofs.definiteness import nonnegative_norm_upper
 
 Array = NDArray[np.float64]
 
-_GROW, _TINY = 1.0 + 2.0**-36, 2.0**-900
+_GROW, _TINY = 1.0 + 2.0**-36, 2.0**-500
+"""For roundings, and for what is lost where squares underflow."""
+LEAST, MOST = 2.0**-400, 2.0**400
+"""Radii of which something is proved: their squares are numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +69,8 @@ class Ellipsoid:
             c, G = np.stack([form.center for form in z]), np.stack([form.generators for form in z], axis=1)
             slope, gram = np.abs(np.einsum("gik,ik->gk", G, c)), np.abs(np.einsum("gik,hik->ghk", G, G))
             square = np.sum(c * c, axis=0) + 2.0 * slope.sum(axis=0) + gram.sum(axis=(0, 1))
-            rounded = 2.0**-44 * (np.sqrt(np.sum(c * c, axis=0)) + np.sqrt(np.sum(G * G, axis=1)).sum(axis=0)) ** 2
-            rest = np.sqrt(np.sum(np.stack([form.radius for form in z]) ** 2, axis=0))
+            rounded = 2.0**-44 * (norm_up(c, axis=0) + norm_up(G, axis=1).sum(axis=0)) ** 2
+            rest = norm_up(np.stack([form.radius for form in z]), axis=0)
             total = np.asarray((np.sqrt(square + rounded) + rest) * _GROW + _TINY)
         return np.where(np.isnan(total), np.inf, total)
 
@@ -77,7 +81,7 @@ class Ellipsoid:
         except LipctrlError:
             return False
         # T^-1 = S (T S)^-1
-        reach = np.sqrt(np.sum(S * S, axis=1)) * (self.radius * (1.0 + 2.0 * error)) * _GROW + _TINY
+        reach = norm_up(S, axis=1) * (self.radius * (1.0 + 2.0 * error)) * _GROW + _TINY
         slack = 2.0**-50 * (np.abs(self.center) + reach)
         return bool(np.all(low <= self.center - reach - slack) and np.all(self.center + reach + slack <= high))
 
@@ -107,13 +111,15 @@ class Ellipsoid:
         Raises
         ------
         LipctrlError
-            If T is too badly conditioned.
+            If T is too badly conditioned, or the radius too close to zero or infinity for anything to be proved.
         """
         S = np.asarray(np.linalg.inv(self.T), dtype=np.float64)
         residual = self.T @ Interval(S) - np.eye(len(S))
         error = nonnegative_norm_upper(residual.mag)
         if not error < 1e-6:
             raise LipctrlError("The ellipsoid is too flat: its coordinates are not invertible in double precision.")
+        if not LEAST <= self.radius <= MOST:
+            raise LipctrlError(f"The radius of the ellipsoid is {self.radius!r}.", "Scale T and radius to about 1.")
         return S, error
 
     def points(self, S: Array, centers: Array, half_widths: Array) -> tuple[AffineForm, ...]:

@@ -96,8 +96,9 @@ def _final(
     each = (rounding + action_error) * (1.0 + 2.0**-40)
     B = Ball.exact(loop.plant.B)
     gram = B.T @ (Ball.exact(np.asarray(values["P"])) @ B)
-    push = float(np.sqrt(each @ (np.abs(gram.mid) + gram.radius) @ each)) * (1.0 + 2.0**-40)
-    radius = 2.0 * push / decay * _ROOM + 2.0**-500
+    square = each @ (np.abs(gram.mid) + gram.radius) @ each
+    push = (float(np.sqrt(square)) + 2.0**-500) * (1.0 + 2.0**-40)  # the square may underflow
+    radius = 2.0 * push / decay * _ROOM
     return Disturbed(action_error, arithmetic, rounding, decay, radius, tails) if radius <= 1.0 else None
 
 

@@ -188,3 +188,22 @@ def test_limits_and_fixed_points_of_elementary_functions() -> None:
     assert rounding.tanh(1e9)[1] == 1.0
     for function in (rounding.exp, rounding.tanh, rounding.sin, rounding.ndtr):
         assert np.all(np.isnan(function(np.nan)))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=12), st.integers(-1074, 0))
+def test_norms_are_bounded_from_above_and_closely(values: list[float], exponent: int) -> None:
+    """Also where the squares underflow; zero only of zero."""
+    x = np.ldexp(np.array(values) / max(map(abs, values), default=1.0) if any(values) else np.array(values), exponent)
+    square = sum((Fraction(float(v)) ** 2 for v in x), Fraction(0))
+    bound = Fraction(float(rounding.norm_up(x, axis=0)))
+    assert square <= bound**2 and (bound == 0) == (not np.any(x))
+    assert max(bound - Fraction(1, 2**499), Fraction(0)) ** 2 <= square * (1 + Fraction(len(x) + 10, 2**52))
+
+
+def test_norms_along_axes() -> None:
+    x = np.array([[[3.0, 4.0], [0.0, 0.0]], [[5.0, 12.0], [-8.0, 6.0]]])
+    assert rounding.norm_up(x, axis=2) == pytest.approx(np.array([[5.0, 0.0], [13.0, 10.0]]), rel=1e-14)
+    assert rounding.norm_up(x, axis=(1, 2)) == pytest.approx(np.sqrt([25.0, 269.0]), rel=1e-14)
+    assert np.isnan(rounding.norm_up([1.0, np.nan], axis=0)) and rounding.norm_up([1.0, -np.inf], axis=0) == np.inf
+    assert rounding.norm_up(np.zeros((0, 2)), axis=0).tolist() == [0.0, 0.0]

@@ -430,6 +430,8 @@ def test_ellipsoids_that_are_none_are_rejected(monkeypatch: pytest.MonkeyPatch) 
     for change in (
         {"radius": (0.0).hex()},
         {"radius": (-1.0).hex()},
+        {"radius": (2.0**-401).hex()},
+        {"radius": (2.0**401).hex()},
         {"T": hexed([[1, 1], [1, 1]])},
         {"steps": 1},
         {"center": hexed([0.0])},
@@ -438,6 +440,7 @@ def test_ellipsoids_that_are_none_are_rejected(monkeypatch: pytest.MonkeyPatch) 
     ):
         with pytest.raises(Rejected):
             cc.Ellipsoid(good | change, 2, set())
+    assert ellipsoid(2.0**-400).gap < 1e-250 and ellipsoid(2.0**400).gap < 1e-250
     for T in ([[3.0]], [[0.1]], [[1.0, 1.0], [0.0, 3.0]], np.diag([3.0, 5.0, 7.0])):
         one = ellipsoid(1.0, np.zeros(len(T)), T)
         n = len(T)
@@ -488,7 +491,7 @@ def test_what_an_ellipsoid_holds_of_many_symbols_and_radii() -> None:
     ]
     assert ellipsoid(10 * CLOSE).holds(rest)[0] and not ellipsoid(10 / CLOSE).holds(rest)[0]
     for bad in (np.nan, np.inf):
-        assert not ellipsoid(1e300).holds([Form(np.array([bad]), np.zeros((0, 1)), np.zeros(1))] * 2)[0]
+        assert not ellipsoid(2.0**400).holds([Form(np.array([bad]), np.zeros((0, 1)), np.zeros(1))] * 2)[0]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -621,6 +624,23 @@ def test_norms_of_vectors_of_forms() -> None:
     ]
     assert np.sqrt(160) <= cc._norm_up(x) <= np.sqrt(160) * CLOSE
     assert cc._norms_up(x).shape == (1,)
+
+
+@pytest.mark.parametrize("size", [5e-324, 2.0**-900, 2.0**-600, 2.0**-537])
+def test_squares_that_underflow_are_not_taken_for_nothing(size: float) -> None:
+    """Norms of vectors and matrices of forms, deviations from rest, the box around a set."""
+    point = [Form(np.array([size]), np.zeros((0, 1)), np.zeros(1)), Form(np.zeros(1), np.zeros((0, 1)), np.zeros(1))]
+    rest = [Form(np.zeros(1), np.zeros((0, 1)), np.array([size])), point[1]]
+    assert cc._norm_up(point) >= size and cc._norm_up(rest) >= size
+    assert cc._spectral([point, rest])[0] >= size and cc._spectral([[rest[0]]])[0] >= size
+    G = np.array([[size]])
+    assert cc.Deviation((np.zeros(1), np.zeros(1)), cc.Near(G), G, np.zeros(1)).reach()[0] >= size
+    if size > 2.0**-800:
+        thin = ellipsoid(2.0**400, T=np.diag([1.0, 1.0]) / size)
+        assert min(cc._half_widths(thin, 2.0**400)) >= size * 2.0**400
+        half = 0.9 * size * 2.0**400
+        with pytest.raises(Rejected, match="leaves the limits"):
+            cc._limits_text({"lower": hexed([-half] * 2), "upper": hexed([half] * 2)}, [thin], True)
 
 
 def core_of(

@@ -219,6 +219,16 @@ def test_sets_of_one_point_stay_points() -> None:
         assert form.center[0] == c and 0 < form.radius[0] <= 2.0**-890 and np.abs(form.generators).max() <= 2.0**-890
 
 
+@pytest.mark.parametrize("r", [5e-324, 2.0**-1000, 2.0**-900, 2.0**-899])
+def test_what_underflows_is_not_taken_for_nothing(r: float) -> None:
+    """Two states within r of nothing: collapsed, and turned."""
+    x = tuple(AffineForm(np.zeros(1), np.zeros((2, 1)), np.array([r])) for _ in range(2))
+    turned = _oriented(x)
+    assert turned is not None
+    for form in (*_collapsed(x, 2), *turned):
+        assert np.abs(form.generators).sum() + form.radius[0] >= r and np.all(form.generators >= 0)
+
+
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("scale", [1.0, 1e-200, 1e180])
 def test_thin_sets_lie_in_their_rectangles(seed: int, scale: float) -> None:

@@ -245,6 +245,14 @@ def test_a_stage_by_hand() -> None:
     assert _stage(linear(0.5 * np.eye(2)), ball(1.0, [[1.0, 1.0], [1.0, 1.0 + 1e-13]]), 0.0, 3) is None
 
 
+@pytest.mark.parametrize("push", [0.0, 5e-324, 2.0**-1000, 2.0**-900])
+def test_a_push_that_underflows_is_not_taken_for_nothing(monkeypatch: pytest.MonkeyPatch, push: float) -> None:
+    monkeypatch.setattr(core, "contraction", lambda *given: (0.5, push))
+    stage = _stage(disturbed(lambda x, y: (0.5 * x, 0.1 * y), 0.01), ball(0.3), 0.0, 3)
+    assert stage is not None and stage.push >= push
+    assert Fraction(stage.push) < (1 - Fraction(stage.rate)) * Fraction(stage.radius)
+
+
 def test_stages_shrink_until_it_is_not_worth_it() -> None:
     """A linear loop has one; where the rate falls with the ball there are more, each a tenth smaller, four at most."""
     flat = disturbed(lambda x, y: (0.5 * x, 0.1 * y), 0.01)

@@ -120,6 +120,8 @@ def test_what_is_too_flat_lies_in_no_box(monkeypatch: pytest.MonkeyPatch) -> Non
     wide = np.full(2, 1e300)
     assert not ellipsoid([[1.0, 1.0], [1.0, 1.0 + 1e-13]]).lies_in(-wide, wide)
     assert ellipsoid(np.eye(2)).lies_in(-wide, wide)
+    for radius, fits in ((2.0**-400, True), (2.0**-401, False), (2.0**400, True), (2.0**401, False), (np.nan, False)):
+        assert ellipsoid(np.eye(2), radius).lies_in(np.full(2, -np.inf), np.full(2, np.inf)) is fits
     # |x_i| <= |row i of S| |(T S)^-1| radius, |(T S)^-1| <= 1 / (1 - error)
     monkeypatch.setattr(Ellipsoid, "inverse", lambda self: (np.linalg.inv(self.T), 0.01))
     assert not ellipsoid(np.eye(2)).lies_in(np.full(2, -1 / 0.991), np.full(2, 1 / 0.991))
@@ -148,3 +150,12 @@ def test_size_counts_roundings_of_the_square_relative_to_it(scale: float) -> Non
     x = (AffineForm(np.array([3.0 * scale]), np.array([[4.0 * scale]]), np.zeros(1)),)
     square = (float(ellipsoid([[1.0]]).size(x)[0]) / scale / (1 + 2.0**-36)) ** 2
     assert 49 * (1 + 2.0**-45) <= square <= 49 * (1 + 2.0**-43)
+
+
+@pytest.mark.parametrize("size", [5e-324, 2.0**-1000, 2.0**-900, 2.0**-600])
+def test_what_underflows_is_not_taken_for_nothing(size: float) -> None:
+    """Squares below every number: the bound of a size, the reach of a set, a box that leaves a smaller set."""
+    point = (AffineForm(np.array([size]), np.zeros((1, 1)), np.zeros(1)),)
+    assert float(ellipsoid([[1.0]]).size(point)[0]) >= size
+    assert not ellipsoid([[1.0]], size).lies_in(np.zeros(1), np.zeros(1))
+    assert not ellipsoid([[1.0]], 0.5 * size).contains_boxes(np.full((1, 1), size), np.full((1, 1), size))[0]

@@ -102,7 +102,7 @@ def inside(inequality: MatrixInequality, values: Values, share: float) -> dict[s
     """Multipliers of layer k times (1 + share)^(l + 1 - k), at which every layer has a slack of about that share.
 
     Let D_k = T_k - Q_k be the Schur complements from the output side, Q_k-1 = W'(c T D^-1 T c - (c^2 - 1) T) W
-    (`lipctrl.lmi.solvers.chain_form`). Where they are positive definite at T, and s = 1 + share, those at T_k
+    (`lipctrl.lmi.solvers.normal_form`). Where they are positive definite at T, and s = 1 + share, those at T_k
     s^(l+1-k) are at least s^(l-k) (share T_k + D_k): by induction Q_k grows by at most s^(l-k), for (s T - Q)^-1 s <=
     (T - Q)^-1. So rho grows by the factor s^l. An optimal point has no slack, hence none that survives rounding.
     """

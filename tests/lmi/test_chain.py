@@ -14,12 +14,12 @@ from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI
 from lipctrl.lmi.solvers import barrier, chain, chain_method, solve
 from lipctrl.lmi.solvers.chain_factor import Factor
-from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_iterate import Iterate
 from lipctrl.lmi.solvers.chain_method import minimise
 from lipctrl.lmi.solvers.chain_newton import Products
 from lipctrl.lmi.solvers.completion import Cliques
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
+from lipctrl.lmi.solvers.normal_form import Feedforward
 from lipctrl.lmi.solvers.presolve import presolve
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.networks.enclosure import InputSet
@@ -129,7 +129,7 @@ def test_products_are_those_of_the_raw_matrices(sizes, kinds, shared):
     products, n0 = Products(form), form.sizes[0]
     order, rng = products.order, np.random.default_rng(0)
     matrices = [np.diag(np.r_[np.ones(n0), np.zeros(order - n0)])]
-    for W, c, own, before in zip(form.W, form.c, products.blocks[1:], products.blocks[:-1], strict=True):
+    for W, c, own, before in zip(form.weights, form.c, products.blocks[1:], products.blocks[:-1], strict=True):
         v = np.zeros((len(W), order))
         v[:, before] = W
         p = np.eye(order)[own] - c[:, None] * v
@@ -453,7 +453,7 @@ def test_start_in_closed_form_is_feasible_for_slopes_of_every_kind():
 def test_presolve_and_minimise_need_no_lmi():
     """[0, 1] slopes, W_1 = W_2 = I: the normal form has half weights; the optimum of two identities is 1."""
     eye = np.eye(3)
-    reduction = presolve(Chain((eye / 2, eye / 2), (np.ones(3), np.ones(3)), eye, False))
+    reduction = presolve(Feedforward.chain((eye / 2, eye / 2), (np.ones(3), np.ones(3)), eye, False))
     assert reduction is not None
     outcome = minimise(reduction.chain, gap=1e-8, max_iterations=50)
     rho, _ = reduction.original(outcome.rho, outcome.t)

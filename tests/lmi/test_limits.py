@@ -12,7 +12,7 @@ from lipctrl.lmi.lmi import LMI
 from lipctrl.lmi.solvers import barrier, chain, chain_method, feedforward, low_rank, one_layer, solve
 from lipctrl.lmi.solvers.chain_newton import Schur
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
-from lipctrl.lmi.solvers.signals import dual_value, feasible_signals
+from lipctrl.lmi.solvers.signals import feasible_signals
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.theorems import lipschitz
 from tests.networks_for_tests import random_network
@@ -138,16 +138,16 @@ def test_signals_are_dual_feasible_for_the_lmi_itself(kind, shared):
     lmi = stated((2, 6, 5, 3), kind, "layer" if shared else "neuron")
     reduction = chain.recognise(lmi).reduction
     form, rng = reduction.chain, np.random.default_rng(0)
-    Z = feasible_signals(form, rng.standard_normal((2, 4)), [rng.standard_normal((n, 4)) for n in (6, 5)])
+    signals = feasible_signals(form, rng.standard_normal((13, 4)))
     scale = np.exp(-np.concatenate([np.full(2, reduction.log_rho), *reduction.log_t]) / 2)
-    stacked = np.concatenate(Z) * scale[:, None]
+    stacked = np.concatenate(signals.Z) * scale[:, None]
     Y = stacked @ stacked.T / np.exp(-reduction.log_rho)
     layout = Layout(lmi)
     raw = Dyads(lmi.inequalities[0], layout)
     sums = raw.adjoint(Y)
     assert sums[layout.start["rho"]] == pytest.approx(1.0, rel=1e-12)
     assert np.abs(sums[layout.lower == 0]).max() < 1e-11 * np.abs(Y).max()
-    lower = reduction.rho_factor * dual_value(form, Z)
+    lower = reduction.rho_factor * signals.value
     assert lower == pytest.approx(-np.vdot(raw.constant, Y), rel=1e-10)
     assert lower <= solve(lmi, gap=1e-8).objective
 

@@ -14,9 +14,9 @@ from lipctrl.intervals.ball import Ball
 from lipctrl.lmi.lmi import LMI, Multiplier
 from lipctrl.lmi.solvers import barrier, feedforward, low_rank, solve
 from lipctrl.lmi.solvers.ascent import Ascent
-from lipctrl.lmi.solvers.chain_form import block_slices
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
-from lipctrl.lmi.solvers.feedforward import least_rho
+from lipctrl.lmi.solvers.elimination import least_rho
+from lipctrl.lmi.solvers.normal_form import block_slices
 from lipctrl.networks.enclosure import InputSet
 from lipctrl.networks.network import Affine, Network
 from lipctrl.theorems import lipschitz

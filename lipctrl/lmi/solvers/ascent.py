@@ -1,6 +1,6 @@
 """Low-rank dual ascent: signals that run through a network, forwards and backwards, to their fixed point.
 
-The dual of LipSDP of a feedforward network (`feedforward`), with Y = Z Z' and Z of r columns, is
+The dual of LipSDP of a feedforward network (`normal_form`), with Y = Z Z' and Z of r columns, is
 
     maximise |U|^2, U = sum_j C_j Z_j   s.t.  |Z_0| = 1,  Z_k = c V_k + P_k,  |P_i| = |V_i|,  V_k = sum_j W_kj Z_j
 
@@ -16,14 +16,13 @@ References: Burer, Monteiro, Math. Program. 95 (2003); Boumal, Voroninski, Bande
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 import numpy as np
 
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.anderson import Anderson
-from lipctrl.lmi.solvers.chain_form import block_slices
-from lipctrl.lmi.solvers.feedforward import Feedforward
+from lipctrl.lmi.solvers.normal_form import Feedforward, block_slices
+from lipctrl.lmi.solvers.signals import feasible_signals
 
 #: sweeps without a residual a tenth smaller after which there is no hope
 PATIENCE = 1000
@@ -43,7 +42,7 @@ class Ascent:
 
     def __init__(self, form: Feedforward, start: Array) -> None:
         self.form = form
-        self.blocks, self.parts = block_slices(form.sizes), block_slices(form.sizes[1:])
+        self.parts = block_slices(form.sizes[1:])
         self.next = self.current = start
         self.sweeps, self.value, self.lower, self.residual = 0, 0.0, 0.0, np.inf
         self.t = np.ones(sum(form.sizes[1:]))
@@ -87,40 +86,26 @@ class Ascent:
 
     def sweep(self, x: Array) -> tuple[float, Array, Array, Array]:
         """|U|^2, the feasible signals (Z_0, P) in the directions of x, those of S, and the multipliers."""
-        form = self.form
+        form, blocks = self.form, self.form.blocks
         self.sweeps += 1
-        current, image, t = np.empty_like(x), np.empty_like(x), np.empty_like(self.t)
-        first = x[self.blocks[0]]
-        Z, V, enters = [first / np.linalg.norm(first)], [], []
-        current[self.blocks[0]] = Z[0]
-        for k in range(form.depth):
-            own = _sum(W @ Z[j] for j, W in form.W[k].items())
-            P, v = x[self.blocks[k + 1]], np.einsum("ij,ij->i", own, own)
-            p = np.einsum("ij,ij->i", P, P)
-            if not np.all(p > 0):
-                P = np.where((p > 0)[:, None], P, own)
-                p = np.where(p > 0, p, np.where(v > 0, v, 1.0))
-            factor = np.full(len(p), np.sqrt(v.sum() / p.sum())) if form.shared else np.sqrt(v / p)
-            P = np.multiply(factor[:, None], P, out=current[self.blocks[k + 1]])
-            Z.append(P + own if form.plain[k] else P + form.c[k][:, None] * own)
-            V.append(own)
-            enters.append(v)
-        U = _sum(C @ Z[j] for j, C in form.C.items())
+        forward = feasible_signals(form, x)
+        U, image, t = forward.output, np.empty_like(x), np.empty_like(self.t)
         S = {j: C.T @ U for j, C in form.C.items()}
         for k in range(form.depth, 0, -1):
-            leaves = S.pop(k, np.zeros_like(V[k - 1]))
-            s, v = np.sqrt(np.einsum("ij,ij->i", leaves, leaves)), np.sqrt(enters[k - 1])
+            V = forward.V[k - 1]
+            leaves = S.pop(k, np.zeros_like(V))
+            s, v = np.sqrt(np.einsum("ij,ij->i", leaves, leaves)), np.sqrt(forward.entering[k - 1])
             if form.shared:
                 s, v = (np.full(len(s), np.linalg.norm(part)) for part in (s, v))
             own_t = np.maximum(s, DEAD * s.max()) / np.maximum(v, DEAD * v.max())
             t[self.parts[k - 1]] = own_t
-            np.divide(leaves, own_t[:, None], out=image[self.blocks[k]])
-            back = own_t[:, None] * V[k - 1]
+            np.divide(leaves, own_t[:, None], out=image[blocks[k]])
+            back = own_t[:, None] * V
             back += leaves if form.plain[k - 1] else form.c[k - 1][:, None] * leaves
             for j, W in form.W[k - 1].items():
                 S[j] = S[j] + W.T @ back if j in S else W.T @ back
-        image[self.blocks[0]] = S[0] / np.linalg.norm(S[0])
-        return float(np.vdot(U, U)), current, image, t
+        image[blocks[0]] = S[0] / np.linalg.norm(S[0])
+        return forward.value, forward.rows, image, t
 
     def raised(self, share: float) -> Array:
         """The multipliers, raised from the output side by 1 + share per layer (`lipctrl.lmi.feasible.inside`)."""
@@ -143,8 +128,3 @@ class Ascent:
         self.next = np.hstack([self.current, size * rng.standard_normal((rows, more))])
         self.widened = True
         self.anderson.forget()
-
-
-def _sum(parts: Iterable[Array]) -> Array:
-    first, *others = parts
-    return sum(others, first)

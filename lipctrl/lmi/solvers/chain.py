@@ -15,7 +15,6 @@ import numpy as np
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import LMI, Array, Values
 from lipctrl.lmi.solvers import chain_method, feedforward
-from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.presolve import Reduction, presolve
 from lipctrl.lmi.solvers.solution import Solution
 
@@ -36,9 +35,7 @@ def recognise(lmi: LMI) -> Recognised | None:
     found = feedforward.recognise(lmi)
     if found is None or not found.form.is_chain:
         return None
-    form = found.form
-    C = form.C[form.depth]
-    reduction = presolve(Chain(tuple(W[k] for k, W in enumerate(form.W)), form.c, C.T @ C, form.shared))
+    reduction = presolve(found.form)
     return None if reduction is None else Recognised(reduction, found.rho, found.layers)
 
 

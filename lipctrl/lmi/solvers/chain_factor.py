@@ -15,28 +15,28 @@ from __future__ import annotations
 import numpy as np
 
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import Chain, block_slices
 from lipctrl.lmi.solvers.kernels import Mirror, accumulate, cholesky_in_place, routines
+from lipctrl.lmi.solvers.normal_form import Feedforward, block_slices
 from lipctrl.lmi.solvers.steps import step_by_lanczos
 
 
 class Factor:
     """The factor of M(rho, t), kept in the same memory from one iterate to the next."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Feedforward) -> None:
         self.chain, sizes, dtype = chain, chain.sizes, chain.G.dtype
         self.lib = routines(dtype)
         self.blocks = block_slices(sizes)
         self.parts = block_slices(sizes[1:])
         self.chol = [np.zeros((n, n), dtype) for n in sizes]
         self.inverse = [np.zeros((n, n), dtype) for n in sizes]
-        self.J = [np.zeros_like(W) for W in chain.W]
+        self.J = [np.zeros_like(W) for W in chain.weights]
         self.Q = [np.zeros((n, n), dtype) for n in sizes]
         self.mirror = Mirror()
         self.buffer = np.empty((max(sizes), sum(sizes)), dtype)
         self.least_rho = np.inf
-        #: V with D_l^-1 = T^-1 + V'V, where the outputs are few; rows Z of G = Z'Z
-        self.Z = _few_rows(chain.G)
+        #: V with D_l^-1 = T^-1 + V'V, where the outputs are few; Z is C
+        self.Z = chain.output if 4 * len(chain.output) <= sizes[-1] else None
         self.V = np.zeros((0, sizes[-1]), dtype)
         self.last_t = np.ones(sizes[-1], dtype)
 
@@ -47,7 +47,7 @@ class Factor:
             return False
         Q = chain.G
         for k in range(chain.depth, 0, -1):
-            W, c, part = chain.W[k - 1], chain.c[k - 1], t[self.parts[k - 1]]
+            W, c, part = chain.weights[k - 1], chain.c[k - 1], t[self.parts[k - 1]]
             if k == chain.depth and self.Z is not None:
                 if not (self._factor(k, Q, part) and self._invert_last(self.Z, W, c, part)):
                     return False
@@ -130,11 +130,11 @@ class Factor:
 
     def step(self, drho: float, d: Array, steps: int, least: int) -> float:
         """Step to the boundary from M along dM: Lanczos on R^-T U^-1 dM U^-T R^-1, D = R'R block by block."""
-        blocks, depth, trsv = self.blocks, self.chain.depth, self.lib.trsv
+        chain, blocks, depth, trsv = self.chain, self.blocks, self.chain.depth, self.lib.trsv
         R = [chol.T for chol in self.chol]
         diagonal = np.concatenate([np.full(blocks[0].stop, drho, d.dtype), d])
         weights = [d[part] for part in self.parts]
-        scaled = [(weight * c)[:, None] * W for weight, c, W in zip(weights, self.chain.c, self.chain.W, strict=True)]
+        scaled = [(weight * c)[:, None] * W for weight, c, W in zip(weights, chain.c, chain.weights, strict=True)]
 
         def congruence(v: Array) -> Array:
             x = [trsv(R[0], v[blocks[0]], lower=0)]
@@ -146,8 +146,8 @@ class Factor:
             for k in range(1, depth + 1):
                 y[blocks[k]] -= scaled[k - 1] @ x[k - 1]
                 y[blocks[k - 1]] -= x[k] @ scaled[k - 1]
-                if not self.chain.plain[k - 1]:
-                    W, c = self.chain.W[k - 1], self.chain.c[k - 1]
+                if not chain.plain[k - 1]:
+                    W, c = chain.weights[k - 1], chain.c[k - 1]
                     y[blocks[k - 1]] += ((c**2 - 1) * weights[k - 1] * (W @ x[k - 1])) @ W
             for k in range(depth, -1, -1):
                 b = blocks[k]
@@ -157,14 +157,3 @@ class Factor:
             return y
 
         return step_by_lanczos(congruence, blocks[-1].stop, steps, least=least, dtype=d.dtype)
-
-
-def _few_rows(G: Array) -> Array | None:
-    """Z with G = Z'Z by pivoted Cholesky, if it has few rows."""
-    tolerance = 4 * float(np.finfo(G.dtype).eps * np.diagonal(G).max())
-    upper, pivots, rank, _ = routines(G.dtype).pstrf(G, tol=tolerance, lower=0)
-    if 4 * rank > len(G):
-        return None
-    Z = np.zeros((rank, len(G)), G.dtype)
-    Z[:, pivots - 1] = np.triu(upper)[:rank]
-    return Z

@@ -15,15 +15,13 @@ from scipy.linalg import LinAlgError
 from lipctrl.errors import SolverFailure
 from lipctrl.lmi.lmi import Array
 from lipctrl.lmi.solvers.chain_factor import Factor
-from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_newton import Products, Schur
 from lipctrl.lmi.solvers.completion import Cliques
 from lipctrl.lmi.solvers.kernels import cholesky_in_place
-from lipctrl.lmi.solvers.signals import dual_value, feasible_signals
+from lipctrl.lmi.solvers.normal_form import Feedforward
+from lipctrl.lmi.solvers.signals import MARGIN, feasible_signals
 from lipctrl.lmi.solvers.steps import DENSE, step_by_matrix
 
-#: relative distance that the returned rho keeps from the boundary
-MARGIN = 1e-12
 #: Lanczos steps for the length of the predictor, which only decides how much to centre
 PREDICTOR_STEPS = 5
 #: relative <M, Y> from which on few columns of Y are looked at; how many, and numbers of them that are tried
@@ -35,7 +33,7 @@ REPAIRABLE = 1e-6
 class Iterate:
     """An iterate (rho, t, Y) with the factors of M and Y, and the best bounds seen; in the precision of the chain."""
 
-    def __init__(self, chain: Chain, rho: float, t: Array, Y: Array | None = None) -> None:
+    def __init__(self, chain: Feedforward, rho: float, t: Array, Y: Array | None = None) -> None:
         self.chain, self.products = chain, Products(chain)
         products = self.products
         self.order, self.first = products.order, products.first
@@ -84,9 +82,9 @@ class Iterate:
 
     def _value_of(self, Z: Array) -> float:
         parts = [Z[block] for block in self.products.blocks]
-        layers = zip(self.chain.W, self.chain.c, parts, parts[1:], strict=False)
+        layers = zip(self.chain.weights, self.chain.c, parts, parts[1:], strict=False)
         directions = [own - c[:, None] * (W @ before) for W, c, before, own in layers]
-        return dual_value(self.chain, feasible_signals(self.chain, parts[0], directions))
+        return feasible_signals(self.chain, np.concatenate([parts[0], *directions])).value * (1 - MARGIN)
 
     def keep_best(self) -> None:
         """The least rho for the present t, if it is the best so far."""
@@ -213,7 +211,7 @@ class Iterate:
         """Make F(Y) = 0 by the diagonal, if it nearly is; the block-tridiagonal part is enough."""
         products, c = self.products, self.products.c
         shifts: list[Array] = []
-        for k, (W, part) in enumerate(zip(self.chain.W, products.parts, strict=True)):
+        for k, (W, part) in enumerate(zip(self.chain.weights, products.parts, strict=True)):
             own, before = products.blocks[k + 1], products.blocks[k]
             ci = c[part]
             diagonal = np.einsum("ii->i", Y[own, own])

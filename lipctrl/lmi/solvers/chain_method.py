@@ -24,9 +24,9 @@ from scipy.linalg import LinAlgError
 
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import Chain
 from lipctrl.lmi.solvers.chain_iterate import Iterate
 from lipctrl.lmi.solvers.chain_newton import PIECE
+from lipctrl.lmi.solvers.normal_form import Feedforward
 
 #: steps without an improvement of the gap by a hundredth after which rounding has the last word
 PATIENCE = 6
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def minimise(
-    chain: Chain,
+    chain: Feedforward,
     *,
     gap: float,
     max_iterations: int,
@@ -112,7 +112,7 @@ def minimise(
 
 
 def _in_single_precision(
-    chain: Chain, cold: tuple[float, Array], gap: float, max_iterations: int, deadline: float | None
+    chain: Feedforward, cold: tuple[float, Array], gap: float, max_iterations: int, deadline: float | None
 ) -> tuple[Iterate, int]:
     """The iterate that single precision reaches, in double precision, and the number of iterations."""
     state = Iterate(chain.astype(np.float32), *cold)

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import Chain, block_slices
 from lipctrl.lmi.solvers.kernels import accumulate, routines
+from lipctrl.lmi.solvers.normal_form import Feedforward, block_slices
 
 #: elements of the pieces in which Hadamard products are formed, so that they stay in the cache
 PIECE = 1 << 14
@@ -28,7 +28,7 @@ PIECE = 1 << 14
 class Products:
     """Block products of one chain, with their workspaces."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Feedforward) -> None:
         self.chain, sizes, dtype = chain, chain.sizes, chain.G.dtype
         self.blocks, self.parts = block_slices(sizes), block_slices(sizes[1:])
         self.first, self.order = sizes[0], sum(sizes)
@@ -53,14 +53,14 @@ class Products:
 
     def panels(self, X: Array, out: Array) -> None:
         """out = V X, shape (n, N)."""
-        for W, part, before in zip(self.chain.W, self.parts, self.blocks[:-1], strict=True):
+        for W, part, before in zip(self.chain.weights, self.parts, self.blocks[:-1], strict=True):
             np.matmul(W, X[before], out=out[part])
 
     def adjoint(self, X: Array, F: Array) -> Array:
         """F_i(X) per neuron; F = V X. Only the block-tridiagonal part of X is used."""
         out = np.diagonal(X)[self.first :] - 2 * self.c * np.diagonal(F[:, self.first :])
         if not self.plain:
-            for W, part, before in zip(self.chain.W, self.parts, self.blocks[:-1], strict=True):
+            for W, part, before in zip(self.chain.weights, self.parts, self.blocks[:-1], strict=True):
                 out[part] += (self.c[part] ** 2 - 1) * np.einsum("ij,ij->i", F[part, before], W)
         return out
 
@@ -75,7 +75,7 @@ class Products:
             head += X[self.first :]
         head *= column
         np.multiply(X[: self.first], drho, out=out[: self.first])
-        for k, (W, part) in enumerate(zip(self.chain.W, self.parts, strict=True)):
+        for k, (W, part) in enumerate(zip(self.chain.weights, self.parts, strict=True)):
             if self.chain.plain[k]:
                 accumulate(out[self.blocks[k]], (-d[part, None] * W).T, X[self.blocks[k + 1]])
                 continue
@@ -87,7 +87,7 @@ class Products:
     def second_order(self, P: Array, FP: Array, Z: Array) -> Array:
         """F_i(sym(P Z)) per neuron, for Z = dM dY, without forming P Z."""
         ZV = self.panel
-        for W, part, before in zip(self.chain.W, self.parts, self.blocks[:-1], strict=True):
+        for W, part, before in zip(self.chain.weights, self.parts, self.blocks[:-1], strict=True):
             np.matmul(W, Z[:, before].T, out=ZV[part])
         c = self.c
         out = -c * np.einsum("ij,ij->i", P[self.first :], ZV)
@@ -112,7 +112,7 @@ class Products:
             K = [buffer[: part.stop - part.start, :width] for buffer in self.K]
             for F, out in zip((FP, FY), K, strict=True):
                 for j in range(k + 1):
-                    np.matmul(F[part, self.blocks[j]], self.chain.W[j].T, out=out[:, self.parts[j]])
+                    np.matmul(F[part, self.blocks[j]], self.chain.weights[j].T, out=out[:, self.parts[j]])
             rows = max(1, PIECE // width)
             for low in range(part.start, part.stop, rows):
                 some = slice(low, min(low + rows, part.stop))

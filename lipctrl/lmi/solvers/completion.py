@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import block_slices
 from lipctrl.lmi.solvers.kernels import Mirror, cholesky_in_place, routines
+from lipctrl.lmi.solvers.normal_form import block_slices
 from lipctrl.lmi.solvers.steps import DENSE, step_by_lanczos, step_by_matrix
 
 

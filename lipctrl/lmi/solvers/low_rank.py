@@ -1,7 +1,7 @@
 """LipSDP by low-rank dual ascent (`ascent`), with bounds from both sides.
 
 Every sweep bounds the optimum from below. The multipliers of a sweep, raised a little where D_k > 0 asks for it, bound
-it from above (`feedforward.least_rho`), and the gap says whether a fixed point is the optimum; one that is not gets
+it from above (`elimination.least_rho`), and the gap says whether a fixed point is the optimum; one that is not gets
 more columns. A sweep costs r products with the weights, an upper bound one elimination; no matrix over all signals is
 formed.
 """
@@ -17,7 +17,10 @@ from lipctrl.errors import MemoryLimitError, SolverError
 from lipctrl.lmi.lmi import LMI, Array
 from lipctrl.lmi.solvers.anderson import MEMORY
 from lipctrl.lmi.solvers.ascent import Ascent
-from lipctrl.lmi.solvers.feedforward import Feedforward, Recognised, least_rho, recognise
+from lipctrl.lmi.solvers.elimination import least_rho
+from lipctrl.lmi.solvers.feedforward import Recognised, recognise
+from lipctrl.lmi.solvers.normal_form import Feedforward
+from lipctrl.lmi.solvers.signals import MARGIN
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.lmi.solvers.warm import Kept, carried
 
@@ -33,8 +36,6 @@ RAISED, LEAST_RAISED, MOST_RAISED = 0.1, 1e-13, 0.2
 FAR = 0.3
 #: near the central path: residual of the signals, and what rho and the multipliers are raised by in units of it
 CENTRAL, INSIDE = 1e-5, 10.0
-#: relative margin of both bounds for rounding
-MARGIN = 1e-12
 
 
 @dataclass(frozen=True)

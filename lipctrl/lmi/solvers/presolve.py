@@ -1,9 +1,10 @@
 """Exact reductions of a chain, and its feasible start in closed form.
 
 1. Neurons that nothing leaves and neurons that nothing enters are removed (one multiplier per neuron only).
-2. More inputs than neurons of layer 1: W_1 = R'Q' with orthonormal Q, and R' takes the place of W_1.
-3. Start, backwards from Q = G and in logarithms, so that no depth overflows: with d_i = |what leaves i| / |what enters|
-   (one in LipSDP-Layer), d = diag(d_i), and Q scaled so that lambda_max(d^-1/2 Q d^-1/2) = 1,
+2. More inputs than neurons of layer 1: W_1 = R'Q' with orthonormal Q, and R' takes the place of W_1. More outputs than
+   neurons of layer l: C = QR, and R takes the place of C.
+3. Start, backwards from Q = C'C and in logarithms, so that no depth overflows: with d_i = |what leaves i| / |what
+   enters| (one in LipSDP-Layer), d = diag(d_i), and Q scaled so that lambda_max(d^-1/2 Q d^-1/2) = 1,
 
        t_i = d_i (1 + s_i), s_i ~ |c_i|        Q <- W' (c T (T - Q)^-1 T c - (c^2 - 1) T) W
 
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, qr
+from scipy.linalg import qr
 
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import Chain
+from lipctrl.lmi.solvers.elimination import eliminated
+from lipctrl.lmi.solvers.normal_form import Feedforward
 
 Index = NDArray[np.intp]
 
@@ -39,8 +41,8 @@ DEAD_MARGIN = 1e-11
 class Reduction:
     """A chain with start t = 1, rho = 1, and the way back to the original."""
 
-    chain: Chain
-    full: Chain
+    chain: Feedforward
+    full: Feedforward
     live: tuple[Index, ...]
     log_t: tuple[Array, ...]
     log_rho: float
@@ -72,12 +74,12 @@ class Reduction:
         """Tiny multipliers where nothing leaves, huge where nothing enters, each above what its successors need."""
         out: list[Array] = []
         left = _left(self.full)
-        below = np.zeros(len(self.full.W[-1]))
+        below = np.zeros(len(self.full.weights[-1]))
         log_t = (np.full(self.full.sizes[0], self.log_rho), *self.log_t)
         for k in range(self.full.depth, 0, -1):
             dead = np.ones(len(self.log_t[k - 1]), dtype=bool)
             dead[self.live[k - 1]] = False
-            W = np.abs(_rescaled(self.full.W[k - 1], log_t[k], log_t[k - 1]))
+            W = np.abs(_rescaled(self.full.weights[k - 1], log_t[k], log_t[k - 1]))
             base = np.where(left[k - 1], NOTHING_ENTERS, NOTHING_LEAVES / (1 + np.square(W).sum(axis=1)))
             t = np.maximum(base, 1e3 * below)
             gone = np.zeros(self.full.sizes[k - 1])
@@ -94,74 +96,71 @@ class Reduction:
         return out[::-1]
 
 
-def presolve(chain: Chain) -> Reduction | None:
+def presolve(chain: Feedforward) -> Reduction | None:
     """Reduce, start and scale; None if a layer has no live neuron."""
-    live = [np.arange(len(W)) for W in chain.W] if chain.shared else _live(chain)
+    live = [np.arange(len(W)) for W in chain.weights] if chain.shared else _live(chain)
     if any(len(index) == 0 for index in live):
         return None
     columns = [np.arange(chain.sizes[0]), *live]
-    W = [weight[np.ix_(live[k], columns[k])] for k, weight in enumerate(chain.W)]
+    W = [weight[np.ix_(live[k], columns[k])] for k, weight in enumerate(chain.weights)]
     if any(not np.any(weight) for weight in W):
         return None
     c = tuple(centre[index] for centre, index in zip(chain.c, live, strict=True))
-    G = chain.G[np.ix_(live[-1], live[-1])]
+    C = chain.output[:, live[-1]]
+    if C.shape[0] > C.shape[1]:
+        C = qr(C, mode="r")[0][: C.shape[1]]
     if W[0].shape[1] > W[0].shape[0]:
         R = qr(W[0].T, mode="r")[0][: W[0].shape[0]]
         # a diagonal of one sign makes R depend continuously on W
         W[0] = np.ascontiguousarray(np.transpose(np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None] * R))
-    log_t, log_rho = _start(Chain(tuple(W), c, G, chain.shared))
+    log_t, log_rho = _start(Feedforward.chain(W, c, C, chain.shared))
     log = (np.full(W[0].shape[1], log_rho), *log_t)
-    scaled = tuple(_rescaled(weight, log[k + 1], log[k]) for k, weight in enumerate(W))
-    G = G * np.exp(-(log_t[-1][:, None] + log_t[-1]) / 2)
+    scaled = [_rescaled(weight, log[k + 1], log[k]) for k, weight in enumerate(W)]
+    C = C * np.exp(-log_t[-1] / 2)
     full_log = []
-    for index, s, weight in zip(live, log_t, chain.W, strict=True):
+    for index, s, weight in zip(live, log_t, chain.weights, strict=True):
         every = np.full(len(weight), float(np.mean(s)))
         every[index] = s
         full_log.append(every)
-    return Reduction(Chain(scaled, c, G, chain.shared), chain, tuple(live), tuple(full_log), log_rho)
+    return Reduction(Feedforward.chain(scaled, c, C, chain.shared), chain, tuple(live), tuple(full_log), log_rho)
 
 
 def _rescaled(W: Array, rows: Array, columns: Array) -> Array:
     return np.ascontiguousarray(W * np.exp((rows[:, None] - columns) / 2))
 
 
-def _left(chain: Chain) -> list[NDArray[np.bool_]]:
+def _left(chain: Feedforward) -> list[NDArray[np.bool_]]:
     """Which neurons something leaves that reaches the output, per layer."""
-    left = [np.any(chain.G != 0, axis=0)]
-    for W in reversed(chain.W[1:]):
+    left = [np.any(chain.output != 0, axis=0)]
+    for W in reversed(chain.weights[1:]):
         left.insert(0, np.any(W[left[0]] != 0, axis=0))
     return left
 
 
-def _live(chain: Chain) -> list[Index]:
+def _live(chain: Feedforward) -> list[Index]:
     """Indices of the neurons that something live enters and leaves, per layer."""
     live = _left(chain)
     for k in range(chain.depth):
-        entering = chain.W[k] if k == 0 else chain.W[k][:, live[k - 1]]
+        entering = chain.weights[k] if k == 0 else chain.weights[k][:, live[k - 1]]
         live[k] &= np.any(entering != 0, axis=1)
     return [np.flatnonzero(mask) for mask in live]
 
 
-def _start(chain: Chain) -> tuple[tuple[Array, ...], float]:
+def _start(chain: Feedforward) -> tuple[tuple[Array, ...], float]:
     """Logarithms of t (per layer) and rho of the closed-form point."""
     Q, total = chain.G, 0.0
     inflation = 1 + INFLATION / max(chain.depth, 4)
     log_t: list[Array] = []
-    for W, c in zip(reversed(chain.W), reversed(chain.c), strict=True):
+    for k in range(chain.depth, 0, -1):
+        W, c = chain.weights[k - 1], chain.c[k - 1]
         weight = np.ones(len(W)) if chain.shared else _balance(Q, W)
         largest = float(np.linalg.eigvalsh(Q / np.sqrt(weight[:, None] * weight))[-1])
         total += float(np.log(largest))
         t = weight * (1 + inflation * _slack(W, c, chain.shared))
         log_t.append(total + np.log(t))
-        Q = eliminate(Q / largest, W, c, t)
+        Q = eliminated({(k, k): Q / largest}, chain.W[k - 1], c, t, k)[k - 1, k - 1]
+        Q = (Q + Q.T) / 2
     return tuple(log_t[::-1]), total + float(np.log(inflation * np.linalg.eigvalsh(Q)[-1]))
-
-
-def eliminate(Q: Array, W: Array, c: Array, t: Array) -> Array:
-    """Q_k-1 = W' (c T (T - Q)^-1 T c - (c^2 - 1) T) W, where T - Q > 0."""
-    half = (c * t)[:, None] * W
-    out = half.T @ cho_solve(cho_factor(np.diag(t) - Q), half) - W.T @ (((c**2 - 1) * t)[:, None] * W)
-    return np.asarray((out + out.T) / 2)
 
 
 def _balance(Q: Array, W: Array) -> Array:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lipctrl.lmi.lmi import Array
-from lipctrl.lmi.solvers.chain_form import block_slices
 from lipctrl.lmi.solvers.feedforward import Recognised
+from lipctrl.lmi.solvers.normal_form import block_slices
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,7 @@ class Ellipsoid:
     def volume(self) -> float:
         """In floating point."""
         n = len(self.center)
-        unit = {1: 2.0, 2: np.pi, 3: 4 * np.pi / 3, 4: np.pi**2 / 2}.get(n)
-        if unit is None:
-            from scipy.special import gamma
-
-            unit = np.pi ** (n / 2) / gamma(n / 2 + 1)
+        unit = math.pi ** (n / 2) / math.gamma(n / 2 + 1)
         return float(unit * self.radius**n / abs(np.linalg.det(self.T)))
 
     @property
@@ -82,13 +79,13 @@ class Ellipsoid:
             return False
         # T^-1 = S (T S)^-1
         reach = norm_up(S, axis=1) * (self.radius * (1.0 + 2.0 * error)) * _GROW + _TINY
-        slack = 2.0**-50 * (np.abs(self.center) + reach)
+        slack = 2.0**-50 * np.abs(self.center)
         return bool(np.all(low <= self.center - reach - slack) and np.all(self.center + reach + slack <= high))
 
     def contains_boxes(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
         """Whether the boxes, shape (..., n), lie inside: their corners do."""
         n = len(self.center)
-        inside = np.all(np.isfinite(lower) & np.isfinite(upper), axis=-1)
+        inside = np.ones(lower.shape[:-1], dtype=bool)
         for corner in range(2**n):
             chosen = [(upper if corner >> i & 1 else lower)[..., i] for i in range(n)]
             with np.errstate(all="ignore"):

@@ -116,6 +116,14 @@ def test_an_ellipsoid_lies_in_its_box_and_in_none_smaller(center: Any, T: Any, h
         assert not e.lies_in(np.full(2, bad), high + 1) and not e.lies_in(low - 1, np.full(2, bad))
 
 
+@pytest.mark.parametrize("center", [1.0, -1.0, 2.0**30, 3.0 * 2.0**-30])
+def test_a_reach_that_is_rounded_away_counts(center: float) -> None:
+    """A quarter of the last bit of the center."""
+    e, point = ellipsoid([[1.0]], np.spacing(abs(center)) / 4, [center]), np.array([center])
+    assert not e.lies_in(point, point + 1) and not e.lies_in(point - 1, point)
+    assert e.lies_in(point - 2.0**-40 * abs(center), point + 2.0**-40 * abs(center))
+
+
 def test_what_is_too_flat_lies_in_no_box(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = np.full(2, 1e300)
     assert not ellipsoid([[1.0, 1.0], [1.0, 1.0 + 1e-13]]).lies_in(-wide, wide)
@@ -124,7 +132,7 @@ def test_what_is_too_flat_lies_in_no_box(monkeypatch: pytest.MonkeyPatch) -> Non
         assert ellipsoid(np.eye(2), radius).lies_in(np.full(2, -np.inf), np.full(2, np.inf)) is fits
     # |x_i| <= |row i of S| |(T S)^-1| radius, |(T S)^-1| <= 1 / (1 - error)
     monkeypatch.setattr(Ellipsoid, "inverse", lambda self: (np.linalg.inv(self.T), 0.01))
-    assert not ellipsoid(np.eye(2)).lies_in(np.full(2, -1 / 0.991), np.full(2, 1 / 0.991))
+    assert not ellipsoid(np.eye(2)).lies_in(np.full(2, -1.01009), np.full(2, 1.01009))
     assert ellipsoid(np.eye(2)).lies_in(np.full(2, -1.0201), np.full(2, 1.0201))
 
 

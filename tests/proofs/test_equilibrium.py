@@ -18,7 +18,7 @@ from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.proofs import equilibrium
-from lipctrl.proofs.equilibrium import prove_equilibrium, through_network
+from lipctrl.proofs.equilibrium import krawczyk, prove_equilibrium, through_network
 
 IDENTITY = Network([Affine([[1.0]])])
 
@@ -221,3 +221,18 @@ def test_krawczyks_operator_makes_the_newton_step_from_an_uncentred_guess() -> N
     np.testing.assert_allclose(wide.hi, star + spread, atol=1e-12)
     with pytest.raises(np.linalg.LinAlgError):
         equilibrium.krawczyk(center, box, Interval(value), Interval(np.zeros((2, 2))))
+
+
+@pytest.mark.parametrize("n", [1, 4, 6])
+def test_krawczyks_operator_in_fractions(n):
+    """c - Y v + (I - Y G) e for a point G near singular, where I - Y G is not small, and a box to one side of c."""
+    G = 1.0 / (np.arange(n)[:, None] + np.arange(n) + 1.5)
+    Y = [[Fraction(float(y)) for y in row] for row in np.linalg.inv(G)]
+    rest = [[(i == j) - sum(Y[i][k] * Fraction(float(G[k, j])) for k in range(n)) for j in range(n)] for i in range(n)]
+    center, value = np.arange(1.0, n + 1), np.ldexp(1.0, -np.arange(n) - 40)
+    found = krawczyk(center, Interval(center - 0.25, center + 2.0), Interval(value), Interval(G))
+    for e in np.array(np.meshgrid(*[[-0.25, 2.0]] * n)).reshape(n, -1).T:
+        for i in range(n):
+            moved = sum(r * Fraction(float(v)) for r, v in zip(rest[i], e, strict=True))
+            truth = Fraction(float(center[i])) + moved - sum(Y[i][k] * Fraction(float(value[k])) for k in range(n))
+            assert Fraction(float(found.lo[i])) <= truth <= Fraction(float(found.hi[i]))

@@ -113,6 +113,17 @@ def test_the_open_scalar_changes_what_it_multiplies_and_nothing_else(seed, densi
             assert abs(off) + own + steep * abs(Fraction(s)) <= Fraction(found.radius[i, j])
 
 
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_what_is_not_definite_whatever_the_scalar_is_no_proof(monkeypatch, wrong):
+    """Of diag(1, 1, 1) + s e_1 e_1', one entry -1: eliminated (the last) or left with the scalar (the first)."""
+    monkeypatch.setattr(chordal, "OVERHEAD", 0)
+    constant = np.diag(np.where(np.arange(3) == wrong, -1.0, 1.0))
+    supply = Scaled("s", gram(Factor(1, {0: ONE}), (1, 1, 1)))
+    lmi = LMI((Variable("s", 1),), (MatrixInequality("M > 0", (1, 1, 1), (supply,), Ball.exact(constant)),))
+    pending = prove_but(lmi, {}, "s")
+    assert pending is None if wrong else not pending.holds(0.5) and pending.holds(2.0)
+
+
 @pytest.mark.parametrize("s", [1.0, 2.0])
 def test_radii_count(s):
     """1 +- 2, and s (1 +- 1/2) - 3/4."""

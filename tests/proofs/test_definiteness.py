@@ -382,3 +382,11 @@ def test_collatz_wielandt_bounds_the_perron_root(seed: int, n: int) -> None:
     # from x = 1, power steps never raise the quotient: the bound is at most the largest row sum
     assert upper <= M.sum(axis=1).max() * (1 + 1e-12)
     assert nonnegative_norm_upper(np.tril(M)) == upper
+
+
+@pytest.mark.parametrize("k", range(16, 26))
+def test_collatz_wielandt_needs_positive_weights(k: int) -> None:
+    """[0 a; a 1] has the norm (1 + sqrt(1 + 4 a^2)) / 2, the root of l^2 = l + a^2, however small the weight of a is."""
+    a = 2.0**-k
+    upper = Fraction(nonnegative_norm_upper(np.array([[0.0, a], [a, 1.0]])))
+    assert upper**2 >= upper + Fraction(a) ** 2

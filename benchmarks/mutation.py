@@ -39,6 +39,8 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+from mutation_reviews import REVIEWS
+
 ROOT = Path(__file__).resolve().parents[1]
 P, T, M, H = "tests/proofs/", "tests/theorems/", "tests/lmi/", "tests/hunt/"
 STATEMENTS = [H + "test_statements.py", H + "test_verify.py"]
@@ -495,9 +497,6 @@ def _again(results: Path, module: str) -> None:
         results.write_text("".join(json.dumps(r) + "\n" for r in rest))
 
 
-#: why a survivor lives: (of "module function", of the line, of the change "old -> new", reason); the first counts
-REVIEWS: list[tuple[str, str, str, str]] = [
-]  # fmt: skip
 OPEN = "**open**: no test tells it from the original"
 
 

@@ -386,7 +386,7 @@ def test_collatz_wielandt_bounds_the_perron_root(seed: int, n: int) -> None:
 
 @pytest.mark.parametrize("k", range(16, 26))
 def test_collatz_wielandt_needs_positive_weights(k: int) -> None:
-    """[0 a; a 1] has the norm (1 + sqrt(1 + 4 a^2)) / 2, the root of l^2 = l + a^2, however small the weight of a is."""
+    """[0 a; a 1] has the norm (1 + sqrt(1 + 4 a^2)) / 2, the root of l^2 = l + a^2: small weights count."""
     a = 2.0**-k
     upper = Fraction(nonnegative_norm_upper(np.array([[0.0, a], [a, 1.0]])))
     assert upper**2 >= upper + Fraction(a) ** 2

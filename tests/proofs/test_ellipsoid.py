@@ -124,6 +124,11 @@ def test_a_reach_that_is_rounded_away_counts(center: float) -> None:
     assert e.lies_in(point - 2.0**-40 * abs(center), point + 2.0**-40 * abs(center))
 
 
+def test_no_hair_of_a_set_lies_outside_its_box() -> None:
+    e, half = ellipsoid(np.diag([2.0, 4.0])), np.array([0.5, 0.25]) * (1 - 2.0**-38)
+    assert not e.lies_in(-half, np.full(2, np.inf)) and not e.lies_in(np.full(2, -np.inf), half)
+
+
 def test_what_is_too_flat_lies_in_no_box(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = np.full(2, 1e300)
     assert not ellipsoid([[1.0, 1.0], [1.0, 1.0 + 1e-13]]).lies_in(-wide, wide)

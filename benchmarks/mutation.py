@@ -54,6 +54,8 @@ SECTORS = [
         "test_none_where_the_equilibrium_does_not_attract",
     )
 ]
+VALUES = "tests/test_values.py"
+"""Of every module, last."""
 #: module -> the tests that should kill its mutants, fast ones first
 MODULES: dict[str, list[str]] = {
     "proofs/definiteness": [P + "test_definiteness.py"],
@@ -426,7 +428,7 @@ def run(results: Path, sample: int | None, only: str, seed: int) -> None:
 def _draw(results: Path, module: str, sample: int | None, seed: int) -> None:
     lines = results.read_text().splitlines() if results.exists() else []
     known = {tuple(json.loads(line)["mutant"]) for line in lines}
-    tests = existing(MODULES[module])
+    tests = existing([*MODULES[module], VALUES])
     verdict, cpu = outcome(module, source(module), tests, 3600)
     if verdict != "survived":
         print(f"{module}: its tests fail without a mutation", flush=True)
@@ -473,7 +475,7 @@ def _lives(record: dict[str, Any], module: str) -> bool:
 
 def _again(results: Path, module: str) -> None:
     records = [json.loads(line) for line in results.read_text().splitlines()]
-    lines, tests = [line.strip() for line in source(module).splitlines()], existing(MODULES[module])
+    lines, tests = [line.strip() for line in source(module).splitlines()], existing([*MODULES[module], VALUES])
     cpu = outcome(module, source(module), tests, 3600)[1]
     everything, kept = mutants(module), list[dict[str, Any]]()
     for done, record in enumerate(records):

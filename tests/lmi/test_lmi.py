@@ -84,6 +84,17 @@ def test_radii_of_factors_and_supplies_are_enclosed(seed: int) -> None:
     assert np.max(found.radius) <= 60 * max(map(np.max, rads)) + 1e-13
 
 
+@pytest.mark.parametrize(("i", "j"), [(0, 2), (2, 0), (3, 3)])
+def test_a_term_between_two_blocks_alone(i: int, j: int) -> None:
+    """Above the diagonal, below it, on it."""
+    rng = np.random.default_rng(i)
+    A, B = (Factor(2, {k: Ball.exact(integers(rng, 2, SIZES[k]))}) for k in (i, j))
+    a, b, P = A.dense(SIZES), B.dense(SIZES), symmetric(rng, 2)
+    half = a.T @ P @ b
+    found = MatrixInequality("M", SIZES, (Congruence("P", A, B),)).evaluate({"P": P})
+    assert np.array_equal(found.mid, half + half.T)
+
+
 def test_sums_and_rows_of_factors() -> None:
     rng = np.random.default_rng(3)
     F, G, M = factor(rng, 3), factor(rng, 3), integers(rng, 2, 3)

@@ -43,7 +43,7 @@ def test_the_cell_of_a_point_next_to_an_edge(low: float, high: float, level: int
         assert np.array_equal(grid._index(np.full((1, 1), np.nan), np.array([False])), [[0]]), side
 
 
-@pytest.mark.parametrize("low", [-np.pi, -6.25, 0.0, -3.0, 100.0])
+@pytest.mark.parametrize("low", [-np.pi, -6.25, 0.0, -3.0, 100.0, 5000.0])
 @pytest.mark.parametrize("turns", [0, 1, -1, 2, -7, 1000, -(10**5), 10**6])
 def test_angles_next_to_an_edge_after_turns(low: float, turns: int) -> None:
     """A point, and a box from before the end of the grid to a point after it: the cell of the true angle is there."""
@@ -59,7 +59,7 @@ def test_angles_next_to_an_edge_after_turns(low: float, turns: int) -> None:
         pieces = [(found.first[box, 0], found.last[box, 0])]
         pieces += [(found.first_again[i, 0], found.last_again[i, 0]) for i in np.nonzero(found.again == box)[0]]
         copies = [angle - ((angle - start) // TURN + k) * TURN for k in (0, -1)]
-        cells = [int((c - start) // cell) for c in copies if start <= c < start + whole]
+        cells = [min(int((c - start) // cell), grid.count - 1) for c in copies if start <= c <= start + whole]
         assert cells
         return any(a <= i <= b for i in cells for a, b in pieces)
 
@@ -67,6 +67,9 @@ def test_angles_next_to_an_edge_after_turns(low: float, turns: int) -> None:
     assert points.inside.mean() > 0.9 and np.all((points.last - points.first)[points.inside] <= 1)
     for k in np.nonzero(points.inside)[0]:
         assert holds(int(k), points, Fraction(float(x[k])))
+    last = nearby([start + whole + turns * TURN] * 30, rng)
+    ends = grid.ranges(last[:, None] - 0.5, last[:, None])
+    assert ends.inside.all() and all(holds(k, ends, Fraction(float(last[k]))) for k in range(len(last)))
     # across the end: from 1/8 before it to the angle of an edge a turn later
     begin = np.full(len(x), float(start + whole - Fraction(1, 8) + turns * TURN))
     end = nearby([edge + (turns + 1) * TURN for edge in edges], rng)

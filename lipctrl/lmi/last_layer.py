@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lipctrl.intervals.ball import Ball
-from lipctrl.intervals.rounding import TINY
+from lipctrl.intervals.rounding import divide
 from lipctrl.lmi.blocks import Selector, SymmetricBlocks, dense
 from lipctrl.lmi.lmi import Factor, Gram, Half, MatrixInequality, Multiplier, Scaled, Term, Values, selector
 
@@ -59,9 +59,7 @@ class LastLayer:
         t = np.broadcast_to(np.asarray(values[self.layer.variable], dtype=np.float64), (self.layer.A.rows,))
         if not (np.all(np.isfinite(t)) and np.all(t > 0)):
             return None
-        with np.errstate(over="ignore"):
-            inverse = 1 / t
-            inverses = Ball(inverse, inverse * 2.0**-52 + TINY)
+        inverses = Ball.between(*divide(1.0, t))
         half = Half((*self.others.sizes[:w], m))
         for term in self.others.terms:
             half.add_term(term, np.asarray(values[term.variable], dtype=np.float64))

@@ -112,18 +112,23 @@ def state(
     )
     positive = MatrixInequality("P > 0", (n,), (Congruence("P", selector(0, n), selector(0, n), 0.5),))
     variables = (Variable("P", n, symmetric=True), Variable("gamma_sq", 1, lower=0.0))
-    lmi = LMI(variables, (dissipation, positive), {"gamma_sq": np.ones(1)})
-    output = performance.mid[:n, :n]
-    P = lyapunov_matrix(
-        dynamics.mid, 1.01 * output + max(float(np.trace(output)), 1e-12) / n * 1e-3 * np.eye(n), plant.dt
-    )
-    if P is not None:
-        M = dissipation.evaluate({"P": P, "gamma_sq": np.zeros(1)}).mid
-        Q = M[n:, :n] @ np.linalg.solve(M[:n, :n], M[:n, n:]) - M[n:, n:]
-        level = float(np.linalg.eigvalsh(Q / np.outer(weight_u, weight_u))[-1])
-        start = {"P": P, "gamma_sq": np.array([1.1 * max(level, 0.0) + 1e-12 * float(np.abs(M).max())])}
-        lmi = LMI(variables, (dissipation, positive), {"gamma_sq": np.ones(1)}, start)
+    start = _start(dissipation, dynamics.mid, performance.mid[:n, :n], weight_u, plant.dt)
+    lmi = LMI(variables, (dissipation, positive), {"gamma_sq": np.ones(1)}, start)
     return Statement(plant, shift, weight_u, weight_y, lmi)
+
+
+def _start(
+    dissipation: MatrixInequality, A: Array, output: Array, weight_u: Array, dt: float
+) -> dict[str, Array] | None:
+    """A strictly feasible point in floating point, P from a Lyapunov equation; None if the plant is not stable."""
+    n = len(A)
+    P = lyapunov_matrix(A, 1.01 * output + max(float(np.trace(output)), 1e-12) / n * 1e-3 * np.eye(n), dt)
+    if P is None:
+        return None
+    M = dissipation.evaluate({"P": P, "gamma_sq": np.zeros(1)}).mid
+    Q = M[n:, :n] @ np.linalg.solve(M[:n, :n], M[:n, n:]) - M[n:, n:]
+    level = float(np.linalg.eigvalsh(Q / np.outer(weight_u, weight_u))[-1])
+    return {"P": P, "gamma_sq": np.array([1.1 * max(level, 0.0) + 1e-12 * float(np.abs(M).max())])}
 
 
 def conclude(statement: Statement, values: Values) -> dict[str, Array] | None:

@@ -80,14 +80,15 @@ def last_layer(inequality: MatrixInequality) -> LastLayer | None:
     if not (isinstance(constant, Gram) and constant.sign == -1.0) or not blocks:
         return None
     w = blocks[-1]
-    own = [term for term in inequality.terms if w in _blocks(term)]
-    if len(own) != 1 or not isinstance(own[0], Multiplier):
-        return None
-    units = (own[0].A.blocks.get(w), own[0].B.blocks.get(w))
+    match [term for term in inequality.terms if w in _blocks(term)]:
+        case [Multiplier() as layer]:
+            units = (layer.A.blocks.get(w), layer.B.blocks.get(w))
+        case _:
+            return None
     if w not in constant.factor.blocks or not all(isinstance(unit, Selector) and unit.is_identity for unit in units):
         return None
-    others = replace(inequality, terms=tuple(term for term in inequality.terms if term is not own[0]), constant=None)
-    return LastLayer(w, own[0], others, constant.factor)
+    others = replace(inequality, terms=tuple(term for term in inequality.terms if term is not layer), constant=None)
+    return LastLayer(w, layer, others, constant.factor)
 
 
 def _blocks(term: Term) -> set[int]:

@@ -140,6 +140,15 @@ def test_norms_by_hand() -> None:
     assert 0 <= total <= 1e-9
 
 
+def test_norms_of_nothing_and_of_what_underflows() -> None:
+    none = np.zeros((1, 2))
+    for size in (0.0, 5e-324, 2.0**-900, 2.0**-600):
+        for F, R in ((np.full((2, 2), size), ZERO), (ZERO, np.full((2, 2), size))):
+            total, pushed = norms(F, R, np.zeros((2, 1)), np.zeros((2, 1)), none, none, [0.0], np.eye(2), np.eye(2))
+            assert total >= 2 * size and pushed >= 0.0
+        assert spectral_norms(np.full((1, 2, 2), size))[0] >= 2 * size
+
+
 def test_pushes_by_hand() -> None:
     """sum_i (|T Fu_i| + | |T| Ru_i |) a_i: (5 + 5) 2 + (13 + 0) 1 for T = I."""
     none = np.zeros((2, 2))
@@ -251,6 +260,15 @@ def test_a_push_that_underflows_is_not_taken_for_nothing(monkeypatch: pytest.Mon
     stage = _stage(disturbed(lambda x, y: (0.5 * x, 0.1 * y), 0.01), ball(0.3), 0.0, 3)
     assert stage is not None and stage.push >= push
     assert Fraction(stage.push) < (1 - Fraction(stage.rate)) * Fraction(stage.radius)
+
+
+def test_the_first_stage_is_proved_on_a_ball_about_every_equilibrium(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its radius is at least that of the core and the reach of the equilibrium, in fractions."""
+    seen: list[Ellipsoid] = []
+    monkeypatch.setattr(core, "_stage", lambda loop, ball, *_: seen.append(ball))
+    for half in (1e-3, 0.0007, 0.3):
+        final_stages(disturbed(lambda x, y: (0.5 * x, 0.1 * y), 0.01), ball(0.7), box(half), 3)
+        assert Fraction(seen[-1].radius) >= Fraction(0.7) + Fraction(reach(ball(0.7), box(half)))
 
 
 def test_stages_shrink_until_it_is_not_worth_it() -> None:

@@ -52,6 +52,8 @@ SECTORS = [
         "test_a_sector_that_is_too_narrow_is_refused",
         "test_other_wrong_certificates_are_refused",
         "test_none_where_the_equilibrium_does_not_attract",
+        "test_the_inequality_is_the_fall_of_v_and_what_the_sectors_give",
+        "test_the_ellipsoid_lies_in_the_level_of_v_about_every_equilibrium",
     )
 ]
 VALUES = "tests/test_values.py"

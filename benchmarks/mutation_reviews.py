@@ -63,4 +63,8 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("core", r"^(PARTS|.* splits: int)", ".*", "how finely the proof is tried"),
     ("core contraction", r"^distance = ", r"4.0 -> [35].0|40 -> (39|41)", "1 / (1 - e) <= 1 + 2 e: there is room"),
     ("core contraction", r"^cells = ", "1024 -> 1025", "one cell twice"),
+    ("core contraction", r"^if not rate < 1.0", "< -> <=", "asked again by the stage"),
+    ("core prove_core", r"core.radius > 0", "> -> >=", "a core of radius 0 is a point"),
+    ("core contraction", r"loop.n <= 2", r"2 -> \d|<= -> <", "how finely the proof is tried"),
+    ("core final_stages", r"^def ", "20 -> .*", "how finely the proof is tried"),
 ]  # fmt: skip

@@ -172,12 +172,10 @@ def _inside(P: Array, equilibrium: Interval) -> Ellipsoid | None:
     """{|T (x - center)| <= radius} inside {(x - x*)'P(x - x*) <= 1} for every x*: P < (1 + 1e-9) T'T."""
     T = np.asarray(np.linalg.cholesky(P).T, dtype=np.float64)
     exact = Ball.exact(T.T) @ Ball.exact(T)
-    room = exact * (1.0 + 1e-9) - Ball.exact(P)
-    room = room.symmetric()
-    mid = 0.5 * (room.mid + room.mid.T)
+    room = (exact * (1.0 + 1e-9) - Ball.exact(P)).symmetric()
     ball = Ellipsoid(equilibrium.mid, T, 1.0)
     radius = (1.0 - 1e-9) - reach(ball, equilibrium)
-    if not (is_positive_definite(mid, room.radius) and radius > 0):
+    if not (is_positive_definite(room.mid, room.radius) and radius > 0):
         return None
     return replace(ball, radius=float(radius))
 

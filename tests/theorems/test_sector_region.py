@@ -18,7 +18,6 @@ from lipctrl.intervals import functions
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.intervals.mean_value import sector_and_line
-from lipctrl.lmi.deviations import loop_signals
 from lipctrl.networks.activation import activation
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.goal import Goal
@@ -30,9 +29,10 @@ from lipctrl.plants.program import OPERATIONS, Program, record_model
 from lipctrl.plants.resting import find_resting
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import hex_array, write_certificate
+from lipctrl.proofs.core import reach
 from lipctrl.results import Verdict
 from lipctrl.theorems.region import find_region
-from lipctrl.theorems.sector_region import SectorRegion, find_sector_region
+from lipctrl.theorems.sector_region import SectorRegion, Statement, _inside, _wide, find_sector_region, state
 from lipctrl.theorems.sector_row import sector_row
 
 POLICIES = Path(__file__).resolve().parents[2] / "policies"
@@ -150,19 +150,25 @@ def signals_of(program: Program, here: list[float], star: list[float]) -> tuple[
     return [here[p] for p in program.outputs], [star[p] for p in program.outputs], w
 
 
-@pytest.mark.parametrize("model", [CartPole(), Pendulum(), PlanarQuadrotor()], ids=lambda model: type(model).__name__)
-def test_channels_hold_along_true_steps_and_the_rows_give_them(model: Model) -> None:
-    """For e in the ellipsoid: (w - alpha dv)(w - beta dv) <= 0, and the rows give x+ - x*+; x* need not be at rest."""
+GENERATORS = 0.05 * np.random.default_rng(7).standard_normal((6, 6))
+
+
+def true_steps(model: Model, count: int) -> tuple[Statement, list[tuple[np.ndarray, ...]]]:
+    """The theorem on a random ellipsoid about a random x*, which need not be at rest; e, the signals and x+ - x*+ of
+    steps of a random policy from random states in it.
+    """
     rng = np.random.default_rng(1)
     n, m, p = model.n_states, model.n_actions, model.n_observations
     network = Network([Affine(rng.standard_normal((5, p)), rng.standard_normal(5)), Elementwise("tanh", 5)])
     network = Network([*network.layers, Affine(rng.standard_normal((m, 5)))])
-    generators = 0.2 * np.linalg.qr(rng.standard_normal((n, n)))[0]
+    generators = GENERATORS[:n, :n]
     star = 0.3 * rng.standard_normal(n)
     step, observe = record_model(model)
-    channels, after = loop_signals((step, observe), network, Interval(star), Interval(np.zeros(0)), generators)
-    signals = channels.signals(after)
-    for _ in range(100):
+    statement = state((step, observe), network, Interval(star), Interval(np.zeros(0)), generators)
+    assert statement is not None
+    channels, signals = statement.channels, statement.signals
+    steps = []
+    for _ in range(count):
         z = rng.standard_normal(n)
         e = generators @ (z * rng.random() ** 0.1 / np.linalg.norm(z))
         y, y_star, w_observe = signals_of(observe, list(star + e), list(star))
@@ -180,7 +186,60 @@ def test_channels_hold_along_true_steps_and_the_rows_give_them(model: Model) -> 
             s = (np.array(w)[place + kept] - middle * dv) / half
             assert np.all(np.abs(s) <= np.abs(dv) * (1 + 1e-9) + 1e-12 / half)
             xi, place = np.append(xi, s), place + len(sector.lo)
-        assert np.allclose(after.dense(signals.sizes) @ xi, np.array(x) - np.array(x_star), atol=1e-12)
+        steps.append((e, xi, np.array(x) - np.array(x_star)))
+    return statement, steps
+
+
+MODELS = pytest.mark.parametrize(
+    "model", [CartPole(), Pendulum(), PlanarQuadrotor()], ids=lambda model: type(model).__name__
+)
+
+
+@MODELS
+def test_channels_hold_along_true_steps_and_the_rows_give_them(model: Model) -> None:
+    """For e in the ellipsoid: (w - alpha dv)(w - beta dv) <= 0, and the rows give x+ - x*+."""
+    statement, steps = true_steps(model, 100)
+    signals = statement.signals
+    for _, xi, moved in steps:
+        assert np.allclose(signals.output.dense(signals.sizes) @ xi, moved, atol=1e-12)
+
+
+@MODELS
+def test_the_inequality_is_the_fall_of_v_and_what_the_sectors_give(model: Model) -> None:
+    """xi'M xi = (1 - 1e-6) V - V+ + 2 sum t_i (s_i^2 - dv_i^2); G'PG - I."""
+    statement, steps = true_steps(model, 5)
+    rng, signals, n = np.random.default_rng(2), statement.signals, model.n_states
+    F = rng.standard_normal((n, n))
+    values = {v.name: rng.uniform(0.5, 2.0, v.size) for v in statement.lmi.variables} | {"P": F @ F.T}
+    dissipation, positive, containment = (part.evaluate(values).mid for part in statement.lmi.inequalities)
+    for e, xi, moved in steps:
+        expected = (1.0 - 1e-6) * e @ values["P"] @ e - moved @ values["P"] @ moved
+        for k, (A, B) in enumerate(zip(signals.A, signals.B, strict=True), 1):
+            if A.rows:
+                expected += 2 * values[f"T{k}"] @ ((A.dense(signals.sizes) @ xi) * (B.dense(signals.sizes) @ xi))
+        assert xi @ dissipation @ xi == pytest.approx(expected, rel=1e-9)
+    assert np.allclose(positive, values["P"], rtol=1e-12)
+    G = GENERATORS[:n, :n]
+    assert np.allclose(containment, G.T @ values["P"] @ G - np.eye(n), rtol=1e-9)
+
+
+def test_the_ellipsoid_lies_in_the_level_of_v_about_every_equilibrium() -> None:
+    """|T (x - center)| <= radius gives (x - x*)'P(x - x*) < 1, and little is lost."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        F = rng.standard_normal((3, 3)) + 2 * np.eye(3)
+        P, center, half = F.T @ F, rng.standard_normal(3), 10.0 ** rng.uniform(-9, -1.3)
+        rests = center + half * np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
+        inner = _inside(P, Interval(center - half, center + half))
+        assert inner is not None
+        z = rng.standard_normal((200, 3))
+        x = inner.center + inner.radius * np.linalg.solve(inner.T, (z / np.linalg.norm(z, axis=1, keepdims=True)).T).T
+        far = np.array([np.max(np.einsum("ni,ij,nj->n", x - rest, P, x - rest)) for rest in rests])
+        away = reach(inner, Interval(center - half, center + half))
+        assert np.all(far < 1.0) and inner.radius >= 1.0 - away - 3e-9
+        wide = _wide(inner, Interval(center - half, center + half))
+        assert inner.radius + 2 * away <= wide.radius <= (inner.radius + 2 * away) * (1 + 1e-9)
+    assert _inside(np.eye(3), Interval(np.full(3, -1.0), np.full(3, 1.0))) is None
 
 
 def test_a_saturated_line_is_certified_almost_to_its_saddle() -> None:

@@ -177,7 +177,6 @@ class Grid:
         """The cells that boxes, shape (N, n), touch (a common edge counts for the upper neighbour only)."""
         lower, upper = np.array(lower), np.array(upper)
         with np.errstate(all="ignore"):
-            inside = np.all(np.isfinite(lower) & np.isfinite(upper), axis=1)
             for axis in np.nonzero(self.angles)[0]:
                 turns = np.floor((lower[:, axis] - self.low[axis]) / TWO_PI[0])
                 turns = np.where(np.abs(turns) < 2.0**20, turns, 0.0)
@@ -186,15 +185,14 @@ class Grid:
                 shift_hi = np.where(turns == 0, 0.0, np.nextafter(ends.max(axis=0), np.inf))
                 lower[:, axis] = _down(lower[:, axis] - shift_hi, turns)
                 upper[:, axis] = _up(upper[:, axis] - shift_lo, turns)
-            crossing = np.any((upper > self.high) & self.angles, axis=1) & inside
-            again = np.nonzero(crossing)[0]
+            again = np.nonzero(np.any((upper > self.high) & self.angles, axis=1))[0]
             second_lower, second_upper = lower[again], upper[again]
             for axis in np.nonzero(self.angles)[0]:
                 beyond = second_upper[:, axis] > self.high[axis]
                 second_lower[beyond, axis] = np.nextafter(self.high[axis] - TWO_PI[1], -np.inf)
                 second_upper[beyond, axis] = np.nextafter(second_upper[beyond, axis] - TWO_PI[0], np.inf)
             upper = np.where(self.angles, np.minimum(upper, self.high), upper)
-            inside &= np.all((lower >= self.low) & (upper <= self.high) & (lower <= upper), axis=1)
+            inside = np.all((lower >= self.low) & (upper <= self.high) & (lower <= upper), axis=1)
             fits = np.all((second_lower >= self.low) & (second_upper <= self.high), axis=1)
             inside[again[~fits]] = False
         if np.count_nonzero(self.angles) > 1:  # a box that wraps in two angles would need four pieces

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from lipctrl.errors import LipctrlError
+from lipctrl.networks.network import Affine, Network
+from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.proofs.cells import SLACK, CertifiedSet, Images, Record
+from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.grid import Grid
 from tests.proofs.maps_for_tests import linear, loop_of
@@ -213,3 +216,36 @@ def test_cells_in_common_are_those_of_the_last_grids() -> None:
         part.grids[1].mark(np.array([cell]))
     both = CertifiedSet.common([first, second])
     assert both.grids[-1].low.tolist() == [-2.0, -2.0] and np.argwhere(both.grids[-1].marked).tolist() == [[2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("mass", "torque", "error", "holds"),
+    [
+        ((0.9, 1.1), (1.8, 2.2), 0.01, True),
+        ((0.95, 1.0), (2.0, 2.1), 0.01, True),
+        ((0.8, 1.0), (2.0, 2.1), 0.01, False),
+        ((1.0, 1.2), (2.0, 2.1), 0.01, False),
+        ((0.95, 1.0), (1.7, 2.0), 0.01, False),
+        ((0.95, 1.0), (2.0, 2.3), 0.01, False),
+        ((0.95, 1.0), (2.0, 2.1), 0.02, False),
+    ],
+)
+def test_what_holds_for_some_parameters_holds_for_a_part_of_them(
+    mass: tuple[float, float], torque: tuple[float, float], error: float, holds: bool
+) -> None:
+    def loop(network: Network, error: float, **ranges: tuple[float, float]) -> ClosedLoop:
+        return ClosedLoop(Pendulum(**ranges), network, error)
+
+    policy = Network([Affine([[0.0, -9.0, -2.0]])])
+    whole = CertifiedSet(loop(policy, 0.01, mass=(0.9, 1.1), max_torque=(1.8, 2.2)), [])
+    inner = loop(policy, error, mass=mass, max_torque=torque)
+    with pytest.raises(LipctrlError, match="a part of their box"):
+        whole.within(inner)  # without a grid
+    whole.add_grid(Grid.around([-4.0, -4.0], [4.0, 4.0], [False, False], 2))
+    others = [loop(Network(policy.layers), error, mass=mass, max_torque=torque)]
+    others += [ClosedLoop(inner.model, policy, error, "float32")] if holds else [inner]
+    for other in others:
+        with pytest.raises(LipctrlError, match="a part of their box"):
+            whole.within(other)
+    if holds:
+        assert whole.within(inner).outer is whole

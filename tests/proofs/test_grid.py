@@ -95,6 +95,19 @@ def test_boxes_of_a_turn_or_more() -> None:
     assert not grid.ranges(np.array([[1e9]]), np.array([[1e9]])).inside[0]  # too many turns to be told
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("angles", [(False, False), (True, False), (False, True)])
+def test_what_is_not_finite_lies_in_no_cell(bad: float, angles: Any) -> None:
+    grid = Grid.around([-4.0, -4.0], [4.0, 4.0], angles, 3)
+    grid.mark(grid.unmarked())
+    for side, axis in product((0, 1), (0, 1)):
+        box = [np.array([[-1.0, -1.0]]), np.array([[1.0, 1.0]])]
+        assert grid.covers(grid.ranges(*box))[0]
+        box[side][0, axis] = bad
+        found = grid.ranges(*box)
+        assert not found.inside[0] and not grid.covers(found)[0]
+
+
 def test_boxes_that_wrap_in_two_angles_are_not_covered() -> None:
     grid = Grid.around([-np.pi, -np.pi], [np.pi, np.pi], [True, True], 3)
     grid.mark(grid.unmarked())
@@ -173,6 +186,8 @@ def test_blocks_that_hold_the_unmarked_cells() -> None:
     assert fine.shape == (8, 8) and all(
         fine[i, j] == grid.marked[i // 2, j // 2] for i, j in product(range(8), repeat=2)
     )
+    assert np.array_equal(grid.marked_at(2), grid.marked)
+    assert np.array_equal(grid.marked_at(5), np.kron(grid.marked, np.ones((8, 8), dtype=bool)))
     box = np.array([[0.1, 0.1]]), np.array([[3.9, 1.9]])
     assert grid.covers(grid.ranges(*box))[0]
     grid.refine()

@@ -85,4 +85,8 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("cells _elsewhere", r"may_cover\(", "lower -> upper|upper -> lower",
      "a filter that lets more through to the exact test"),
     ("", r"np.nonzero\(.*\)\[0\]", "0 -> - 1", "a tuple of one array"),
+    ("cells common", r"sets\[0\]", "0 -> (- )?1", "of the sets in common only cells are read"),
+    ("cells _elsewhere", r"^near = np.all", r"<= -> <|>= -> >|upper -> lower|lower -> upper",
+     "a filter; the exact test follows"),
+    ("cells _elsewhere", r"len\(lower\)", "lower -> upper", "as many"),
 ]  # fmt: skip

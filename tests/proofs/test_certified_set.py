@@ -53,6 +53,7 @@ def test_cells_are_added_exactly_where_their_images_lie_in_marked_ones(
         inside = [cells(*move, steps, i) <= marked for steps in (1, 2)]
         assert added.get(i) == (1 if inside[0] else 2 if inside[1] else None), i
     assert {tuple(i) for i in left.index.tolist()} == {tuple(i) for i in index.tolist()} - set(added)
+    assert certified.own_records == certified.records
     assert (left.grid, left.level, left.steps) == (0, 3, (1, 2)) and len(left.ranges) == 2
     assert certified.steps_enclosed == len(index) + len(left.index) + sum(steps == 2 for steps in added.values())
     for steps, ranges in zip(left.steps, left.ranges, strict=True):
@@ -249,3 +250,11 @@ def test_what_holds_for_some_parameters_holds_for_a_part_of_them(
             whole.within(other)
     if holds:
         assert whole.within(inner).outer is whole
+
+
+def test_more_sets_never_hold_less() -> None:
+    """A box in the first of two, and in the corner of the box around the second."""
+    first, second = Ellipsoid(np.array([0.9, 0.9]), np.eye(2), 0.3), Ellipsoid(np.zeros(2), np.eye(2), 1.2)
+    box = np.full((1, 2), 0.95), np.full((1, 2), 1.0)
+    for sets, holds in (([first], True), ([second], False), ([first, second], True), ([second, first], True)):
+        assert CertifiedSet(linear(np.eye(2)), sets)._elsewhere(0, *box)[0] == holds

@@ -18,6 +18,9 @@ from lipctrl.intervals import functions
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.intervals.mean_value import sector_and_line
+from lipctrl.lmi.blocks import dense
+from lipctrl.lmi.deviations import Channels
+from lipctrl.lmi.lmi import Factor
 from lipctrl.networks.activation import activation
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.goal import Goal
@@ -131,96 +134,127 @@ def test_the_checker_finds_no_wider_sectors(kind: str, center: float, reach: flo
         assert wrong[0] <= error[0] * (1.0 + 1e-6) + 1e-6 * reach
 
 
-def signals_of(program: Program, here: list[float], star: list[float]) -> tuple[list[float], list[float], list[float]]:
-    """The outputs of a program at two points, and its channels' values w in order: an interpreter of its own."""
-    moves = [True] * program.inputs + [False] * len(program.constants)
-    here, star, w = [*here, *program.constants], [*star, *program.constants], []
+def signals_of(
+    program: Program, here: list[float], star: list[float], kinds: list[int]
+) -> tuple[list[float], list[float], list[tuple[float, float]]]:
+    """The outputs of a program at two points, and its channels in order as (w, dv): an interpreter of its own.
+
+    `kinds` of the inputs: 1 for parameters, 2 for what moves; constants are 0.
+    """
+    here, star, channels = [*here, *program.constants], [*star, *program.constants], []
+    kinds = [*kinds, *(0 for _ in program.constants)]
     for name, places in program.code:
-        a, b = ([values[p] for p in places] for values in (here, star))
-        moving = [moves[p] for p in places]
+        a, b, of = ([values[p] for p in places] for values in (here, star, kinds))
         here.append(float(OPERATIONS[name](*a)))
         star.append(float(OPERATIONS[name](*b)))
-        moves.append(any(moving))
-        if name == "mul" and all(moving):
-            w.append(a[0] * (a[1] - b[1]))
-        elif name == "div" and moving[1]:
-            w.append((a[0] - b[0] - star[-1] * (a[1] - b[1])) / a[1])
-        elif name not in ("add", "sub", "neg", "mul", "div") and any(moving):
-            w.append(here[-1] - star[-1])
-    return [here[p] for p in program.outputs], [star[p] for p in program.outputs], w
+        kinds.append(max(of))
+        if max(of) < 2 or name in ("add", "sub", "neg"):
+            continue
+        if name == "mul":
+            gain, other = (1, 0) if of[1] < of[0] else (0, 1)
+            if of[gain]:
+                channels.append((a[gain] * (a[other] - b[other]), a[other] - b[other]))
+        elif name == "div":
+            if of[1]:
+                dv = a[0] - b[0] - star[-1] * (a[1] - b[1])
+                channels.append((dv / a[1], dv))
+        else:
+            channels.append((here[-1] - star[-1], a[0] - b[0]))
+    return [here[p] for p in program.outputs], [star[p] for p in program.outputs], channels
+
+
+def within(value: np.ndarray, factor: Factor, sizes: tuple[int, ...], xi: np.ndarray) -> bool:
+    """Whether the value is one of what the rows, known up to their radii, give at the signals so far."""
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    middle, radius = np.zeros(factor.rows), np.zeros(factor.rows)
+    for block, part in factor.blocks.items():
+        ball, signal = dense(part), xi[starts[block] : starts[block + 1]]
+        middle, radius = middle + ball.mid @ signal, radius + ball.radius @ np.abs(signal)
+    return bool(np.all(np.abs(value - middle) <= radius + 1e-12))
 
 
 GENERATORS = 0.05 * np.random.default_rng(7).standard_normal((6, 6))
 
 
 def true_steps(model: Model, count: int) -> tuple[Statement, list[tuple[np.ndarray, ...]]]:
-    """The theorem on a random ellipsoid about a random x*, which need not be at rest; e, the signals and x+ - x*+ of
-    steps of a random policy from random states in it.
+    """The theorem on a random ellipsoid about each x* of a random box, none of them at rest.
+
+    And for random x*, parameters and states: e, the signals, the dv, and x+ - x*+ of a step of a random policy.
     """
     rng = np.random.default_rng(1)
     n, m, p = model.n_states, model.n_actions, model.n_observations
     network = Network([Affine(rng.standard_normal((5, p)), rng.standard_normal(5)), Elementwise("tanh", 5)])
     network = Network([*network.layers, Affine(rng.standard_normal((m, 5)))])
     generators = GENERATORS[:n, :n]
-    star = 0.3 * rng.standard_normal(n)
+    low = 0.3 * rng.standard_normal(n)
+    rest, ends = Interval(low, low + 0.01), np.array(list(model.uncertain.values())).reshape(-1, 2)
     step, observe = record_model(model)
-    statement = state((step, observe), network, Interval(star), Interval(np.zeros(0)), generators)
+    statement = state((step, observe), network, rest, Interval(ends[:, 0], ends[:, 1]), generators)
     assert statement is not None
     channels, signals = statement.channels, statement.signals
     steps = []
     for _ in range(count):
-        z = rng.standard_normal(n)
+        z, star, given = rng.standard_normal(n), rng.uniform(rest.lo, rest.hi), rng.uniform(ends[:, 0], ends[:, 1])
         e = generators @ (z * rng.random() ** 0.1 / np.linalg.norm(z))
-        y, y_star, w_observe = signals_of(observe, list(star + e), list(star))
-        inner = [np.tanh(network.layers[0].W @ v + network.layers[0].b) for v in (y, y_star)]
+        kinds = [1] * len(given)
+        y, y_star, seen = signals_of(observe, [*(star + e), *given], [*star, *given], [2] * n + kinds)
+        v, v_star = (network.layers[0].W @ values + network.layers[0].b for values in (y, y_star))
         u, u_star = network(np.array(y)), network(np.array(y_star))
-        x, x_star, w_step = signals_of(step, [*(star + e), *u], [*star, *u_star])
-        w = [*w_observe, *(inner[0] - inner[1]), *w_step]
+        after, after_star, moved = signals_of(
+            step, [*(star + e), *u, *given], [*star, *u_star, *given], [2] * (n + m) + kinds
+        )
+        neurons = zip(np.tanh(v) - np.tanh(v_star), v - v_star, strict=True)
+        w, dv = np.array([*seen, *neurons, *moved]).T
         assert len(w) == sum(len(line) for _, line in channels.blocks)
         xi, place = e, 0
         for (sector, _), A, B, kept in zip(channels.blocks, signals.A, signals.B, signals.nonlinear, strict=True):
-            # a = s + dv, b = s - dv
-            dv = (A.dense(signals.sizes) - B.dense(signals.sizes)) / 2
-            dv = dv[:, : len(xi)] @ xi
+            own = dv[place + kept]
             middle, half = sector.mid[kept], (sector.hi - sector.lo)[kept] / 2
-            s = (np.array(w)[place + kept] - middle * dv) / half
-            assert np.all(np.abs(s) <= np.abs(dv) * (1 + 1e-9) + 1e-12 / half)
+            s = (w[place + kept] - middle * own) / half
+            assert np.all(np.abs(s) <= np.abs(own) * (1 + 1e-9) + 1e-12 / half)
             xi, place = np.append(xi, s), place + len(sector.lo)
-        steps.append((e, xi, np.array(x) - np.array(x_star)))
+            assert within(s + own, A, signals.sizes, xi) and within(s - own, B, signals.sizes, xi)
+        kept = np.concatenate([k + start for k, start in zip(signals.nonlinear, starts_of(channels), strict=True)])
+        steps.append((e, xi, dv[kept.astype(int)], np.array(after) - np.array(after_star)))
     return statement, steps
 
 
+def starts_of(channels: Channels) -> np.ndarray:
+    return np.cumsum([0, *(len(line) for _, line in channels.blocks[:-1])])
+
+
 MODELS = pytest.mark.parametrize(
-    "model", [CartPole(), Pendulum(), PlanarQuadrotor()], ids=lambda model: type(model).__name__
-)
+    "model",
+    [CartPole(), Pendulum(), PlanarQuadrotor(), Pendulum(mass=(0.9, 1.1), max_torque=(0.5, 2.0)),
+     CartPole(pole_mass=(0.1, 0.12), half_length=(0.5, 0.55))],
+    ids=["CartPole", "Pendulum", "PlanarQuadrotor", "uncertain Pendulum", "uncertain CartPole"],
+)  # fmt: skip
 
 
 @MODELS
 def test_channels_hold_along_true_steps_and_the_rows_give_them(model: Model) -> None:
     """For e in the ellipsoid: (w - alpha dv)(w - beta dv) <= 0, and the rows give x+ - x*+."""
     statement, steps = true_steps(model, 100)
-    signals = statement.signals
-    for _, xi, moved in steps:
-        assert np.allclose(signals.output.dense(signals.sizes) @ xi, moved, atol=1e-12)
+    for _, xi, _, moved in steps:
+        assert within(moved, statement.signals.output, statement.signals.sizes, xi)
 
 
 @MODELS
 def test_the_inequality_is_the_fall_of_v_and_what_the_sectors_give(model: Model) -> None:
-    """xi'M xi = (1 - 1e-6) V - V+ + 2 sum t_i (s_i^2 - dv_i^2); G'PG - I."""
+    """xi'M xi = (1 - 1e-6) V - V+ + 2 sum t_i (s_i^2 - dv_i^2); P; G'PG - I."""
     statement, steps = true_steps(model, 5)
-    rng, signals, n = np.random.default_rng(2), statement.signals, model.n_states
+    rng, n = np.random.default_rng(2), model.n_states
     F = rng.standard_normal((n, n))
     values = {v.name: rng.uniform(0.5, 2.0, v.size) for v in statement.lmi.variables} | {"P": F @ F.T}
-    dissipation, positive, containment = (part.evaluate(values).mid for part in statement.lmi.inequalities)
-    for e, xi, moved in steps:
-        expected = (1.0 - 1e-6) * e @ values["P"] @ e - moved @ values["P"] @ moved
-        for k, (A, B) in enumerate(zip(signals.A, signals.B, strict=True), 1):
-            if A.rows:
-                expected += 2 * values[f"T{k}"] @ ((A.dense(signals.sizes) @ xi) * (B.dense(signals.sizes) @ xi))
-        assert xi @ dissipation @ xi == pytest.approx(expected, rel=1e-9)
-    assert np.allclose(positive, values["P"], rtol=1e-12)
+    dissipation, positive, containment = (part.evaluate(values) for part in statement.lmi.inequalities)
+    t = np.concatenate([values[v.name] for v in statement.lmi.variables[1:]])
+    for e, xi, dv, moved in steps:
+        expected = (1.0 - 1e-6) * e @ values["P"] @ e - moved @ values["P"] @ moved + 2 * t @ (xi[n:] ** 2 - dv**2)
+        error = np.abs(xi) @ dissipation.radius @ np.abs(xi)
+        assert abs(xi @ dissipation.mid @ xi - expected) <= error + 1e-9 * abs(expected)
     G = GENERATORS[:n, :n]
-    assert np.allclose(containment, G.T @ values["P"] @ G - np.eye(n), rtol=1e-9)
+    assert np.allclose(positive.mid, values["P"], rtol=1e-12)
+    assert np.allclose(containment.mid, G.T @ values["P"] @ G - np.eye(n), rtol=1e-9)
 
 
 def test_the_ellipsoid_lies_in_the_level_of_v_about_every_equilibrium() -> None:

@@ -91,7 +91,7 @@ MODULES: dict[str, list[str]] = {
         M + "test_last_layer.py",
         *STATEMENTS,
     ],
-    "lmi/deviations": SECTORS,
+    "lmi/deviations": [M + "test_deviations.py", *SECTORS],
     "theorems/sector_region": SECTORS,
     "theorems/disturbed": [T + "test_disturbed.py"],
     "theorems/attained": [T + "test_lipschitz.py"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_a_gain_in_an_interval_is_a_channel(gain: tuple[float, float]) -> None:
     half = (gain[1] - gain[0]) / 2
     assert w.r[0] <= (half * 7 + abs(sum(gain) / 2) * 2) * CLOSE + 1e-9
     assert (channels.sizes, w.kind) == ([1], STATE)
+
+
+def test_the_roundings_of_a_line_and_of_a_map_count() -> None:
+    """.1 (.3, .7) in fractions."""
+    v, zero = deviation((1.0, 1.0), [0.3, 0.7], 0.0), np.zeros(1)
+    line = Channels(2).add(v, Interval(zero, np.ones(1)), np.array([0.1]), zero, v.rest)
+    for found in (line, v.affine(Ball.exact(np.array([[0.1]])), zero)):
+        errors = [Fraction(0.1) * Fraction(g) - Fraction(float(h)) for g, h in zip([0.3, 0.7], found.G[0], strict=True)]
+        assert any(errors) and sum(e**2 for e in errors) <= Fraction(float(found.r[0])) ** 2
 
 
 def test_channels_are_placed_one_after_the_other_and_straight_ones_are_no_signals() -> None:

@@ -121,6 +121,7 @@ MODULES: dict[str, list[str]] = {
                 "test_the_normal_distribution_function_of_the_checker",
             )
         ),
+        P + "test_check_cells_sectors.py",
         *SECTORS[2:4],
     ],
 }

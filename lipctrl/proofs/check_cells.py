@@ -1330,7 +1330,7 @@ class Near:
         A, rad = self.mid * np.outer(scale, scale), _up(self.rad * np.outer(scale, scale))
         rad = _up(rad + np.abs(A - A.T))
         A = np.tril(A) + np.tril(A, -1).T
-        c = float(8 * n * n * U + 4 * rad.sum(axis=1).max())
+        c = float(8 * n * (n + 2) * U + 4 * rad.sum(axis=1).max())
         try:
             R = np.linalg.cholesky(A - c * np.eye(n))
         except np.linalg.LinAlgError:
@@ -1544,7 +1544,7 @@ def _interval(lo: Array, hi: Array) -> Near:
 def _stack(parts: Sequence[Deviation]) -> Deviation:
     lo, hi, G, r = (np.concatenate([getattr(part, name) for part in parts]) for name in ("lo", "hi", "G", "r"))
     rows = Near(np.vstack([part.rows.mid for part in parts]), np.vstack([part.rows.rad for part in parts]))
-    return Deviation((lo, hi), rows, G, r, max(part.kind for part in parts))
+    return Deviation((lo, hi), rows, G, r)
 
 
 def _secants(slopes: Callable[[Array, Array], Any], lo: Array, hi: Array, reach: Array, line: Array) -> Any:

@@ -1,0 +1,321 @@
+"""The parts of the checker that prove sectors: slopes, secants, deviations and matrices with radii, at their worst."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipctrl.proofs import check_cells as cc
+from lipctrl.proofs.check_cells import Deviation, Near, Rejected
+
+CLOSE = 1 + 1e-9
+LIMIT = 0.75
+#: function and derivative, in long doubles
+FUNCTIONS: dict[str, tuple[Any, Any]] = {
+    "sin": (np.sin, np.cos),
+    "cos": (np.cos, lambda v: -np.sin(v)),
+    "square": (lambda v: v * v, lambda v: 2 * v),
+    "sqrt": (np.sqrt, lambda v: 0.5 / np.sqrt(v)),
+    "exp": (np.exp, np.exp),
+    "tanh": (np.tanh, lambda v: 1 - np.tanh(v) ** 2),
+    "arctan": (np.arctan, lambda v: 1 / (1 + v * v)),
+    "abs": (np.abs, lambda v: np.where(v < 0, -1.0, 1.0)),
+    "at_least": (lambda v: np.maximum(v, LIMIT), lambda v: np.where(v < LIMIT, 0.0, 1.0)),
+    "at_most": (lambda v: np.minimum(v, LIMIT), lambda v: np.where(v < LIMIT, 1.0, 0.0)),
+}
+KINKS = {"abs": 0.0, "at_least": LIMIT, "at_most": LIMIT}
+
+
+def intervals(name: str) -> list[tuple[float, float]]:
+    """About zero and kinks, on both sides of them, ending at them; narrow, wide, points; positive for the root."""
+    middle = KINKS.get(name, 0.0)
+    sides = [(-1, 2), (-2, 1), (-3, -1), (0.5, 2), (0, 1), (-1, 0), (1, 1), (-1.5, -1.5), (0, 0), (-6, 7), (1, 1.001)]
+    moved = [(middle + a, middle + b) for a, b in sides]
+    return [(a + 7.5, b + 7.5) for a, b in moved] if name == "sqrt" else moved
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_slopes_are_bounded_on_intervals_and_closely(name: str) -> None:
+    assert set(FUNCTIONS) == set(cc._SLOPES)
+    slopes, derivative = cc._SLOPES[name](LIMIT), FUNCTIONS[name][1]
+    for lo, hi in intervals(name):
+        least, most = (float(np.ravel(end)[0]) for end in slopes(np.array([lo]), np.array([hi])))
+        v = np.linspace(np.longdouble(lo), np.longdouble(hi), 2001)
+        true = derivative(v)
+        if name in KINKS and lo <= KINKS[name] <= hi:  # both slopes are Clarke's
+            true = np.concatenate([true, derivative(np.array([KINKS[name] - 1, KINKS[name] + 1]))])
+        assert least <= true.min() and true.max() <= most
+        spread = (hi - lo) ** 2 if name in ("sin", "cos") else 0.0  # by Taylor's formula about the middle
+        assert least >= true.min() - 1e-6 - spread and most <= true.max() + 1e-6 + spread
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("reach", [1e-3, 0.5, 2.0])
+def test_secants_and_what_a_line_leaves(name: str, reach: float) -> None:
+    """(phi(v + d) - phi(v)) / d and |phi(v + d) - phi(v) - line d| for v in an interval and |d| <= reach."""
+    function = FUNCTIONS[name][0]
+    for lo, hi in intervals(name)[:9]:
+        hi = min(hi, lo + 0.25)
+        for line in (0.0, 0.7):
+            low, high, error = cc._secants(
+                cc._SLOPES[name](LIMIT), np.array([lo]), np.array([hi]), np.array([reach]), np.array([line])
+            )
+            v = np.linspace(np.longdouble(lo), np.longdouble(hi), 7)[:, None]
+            d = reach * np.concatenate([np.linspace(-1, 1, 401)]).astype(np.longdouble)
+            rise, some = function(v + d) - function(v), d != 0
+            assert np.all(low[0] <= (rise[:, some] / d[some]) + 1e-12) and np.all(
+                rise[:, some] / d[some] - 1e-12 <= high[0]
+            )
+            assert np.all(np.abs(rise - line * d) <= error[0] + 1e-15)
+            width = float((rise[:, some] / d[some]).max() - (rise[:, some] / d[some]).min())
+            steep = float(np.abs(rise).max() / reach)
+            assert high[0] - low[0] <= 1.1 * width + 0.05 * (1 + steep) + 4 * (hi - lo) * (1 + steep)
+
+
+def test_a_straight_function_has_no_error() -> None:
+    """Where all slopes are the line's; with another line there is one."""
+    given = (cc._SLOPES["at_least"](LIMIT), np.array([3.0]), np.array([3.5]), np.array([1.0]))
+    low, high, error = cc._secants(*given, np.array([1.0]))
+    assert (low[0], high[0], error[0]) == (1.0, 1.0, 0.0)
+    assert 0.5 <= cc._secants(*given, np.array([0.5]))[2][0] <= 0.501
+
+
+# ------------------------------------------------------------------------------------------------ matrices with radii
+
+
+def exact(matrix: Any) -> list[list[Fraction]]:
+    return [[Fraction(float(v)) for v in row] for row in np.asarray(matrix)]
+
+
+def holds(found: Near, true: list[list[Fraction]]) -> bool:
+    return all(
+        abs(Fraction(float(m)) - t) <= Fraction(float(r))
+        for mids, rads, row in zip(found.mid, found.rad, true, strict=True)
+        for m, r, t in zip(mids, rads, row, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("scale", [1.0, 1e-160])
+def test_products_and_sums_of_matrices_hold_every_member(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    A, B, C = (scale * rng.standard_normal(shape) for shape in ((2, 3), (3, 2), (2, 2)))
+    for some in (0.0, 1e-3 * scale):
+        for signs in product((-1.0, 1.0), repeat=3):
+            a, b, c = (Near(M, np.full(M.shape, some)) for M in (A, B, C))
+            x, y, z = (exact(M + sign * some * 0.999) for M, sign in zip((A, B, C), signs, strict=True))
+            times = [[sum(x[i][k] * y[k][j] for k in range(3)) for j in range(2)] for i in range(2)]
+            plus = [[times[i][j] + z[i][j] for j in range(2)] for i in range(2)]
+            assert holds(a @ b, times) and holds((a @ b) + c, plus)
+            assert holds(-c, [[-v for v in row] for row in z]) and holds(
+                c.T, [list(row) for row in zip(*z, strict=True)]
+            )
+            factors = np.array([0.1, -3.0])
+            assert holds(
+                c.scaled(factors), [[Fraction(float(f)) * v for v in row] for f, row in zip(factors, z, strict=True)]
+            )
+    plain = Near(A) @ Near(B)
+    assert np.allclose(plain.mid, A @ B, rtol=1e-12) and np.max(plain.rad) <= 1e-13 * scale**2 + 2.0**-890
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("grade", [0, 200])
+def test_definite_are_those_whose_radii_leave_room(n: int, grade: int) -> None:
+    """(1 + d) I - J / n, of least eigenvalue d, with radii r everywhere: definite for all of them if n r < d."""
+    scale = np.ldexp(1.0, np.linspace(-grade, grade, n).astype(int))
+    for d in (1e-6, 0.5):
+        mid = (1 + d) * np.eye(n) - np.full((n, n), 1 / n)
+        for share, proved in ((0.0, True), (0.05, True), (1.001, False), (3.0, False)):
+            rad = np.full((n, n), share * d / n)
+            assert Near(mid * np.outer(scale, scale), rad * np.outer(scale, scale)).definite() is proved
+    skew = np.zeros((n, n))
+    if n > 1:
+        skew[0, 1] = 1.9  # symmetric members: between [1 1.9] and [1 0]
+        assert not Near(np.eye(n) + skew).definite()
+    assert not Near(np.zeros((n, n))).definite() and not Near(-np.eye(n)).definite()
+    for bad in (np.nan, np.inf):
+        assert not Near(np.full((n, n), bad)).definite() and not Near(np.eye(n), np.full((n, n), bad)).definite()
+
+
+def test_every_rounding_of_products_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sums of n products; of R R' less a matrix less c: two more."""
+    counts: list[int] = []
+    monkeypatch.setattr(cc, "_gamma", lambda n: counts.append(n) or 2.0 * n * cc.U)
+    for n in (1, 3, 6):
+        counts.clear()
+        assert Near(np.eye(n)).definite() and min(counts) >= n + 2
+        counts.clear()
+        assert np.max((Near(np.ones((2, n))) @ Near(np.ones((n, 2)))).rad) > 0 and min(counts) >= n
+
+
+# --------------------------------------------------------------------------------------------------------- deviations
+
+
+class Recorded(cc.Sectors):
+    """With n = 2 states; the bounds of the last signal are kept, and its sector is stated as wide as they are."""
+
+    def __init__(self, line: float = 0.3, spare: float = 0.0) -> None:
+        self.loop: Any = type("Two", (), {"n": 2})()
+        self.width, self.used, self.place = 6, 0, 2
+        self.kept, self.total = np.zeros(6, dtype=bool), Near(np.zeros((6, 6)))
+        self.blocks, self.line, self.spare = [], line, spare
+
+    def _signal(self, v: Deviation, bounds: Any, rest: Any) -> Deviation:
+        lines = np.full(len(v.r), self.line)
+        self.last = bounds(lines)
+        low, high, _ = self.last
+        self.blocks.append(np.stack([low - self.spare, high + self.spare, lines, np.ones(len(lines))], axis=1))
+        return super()._signal(v, bounds, rest)
+
+
+def deviation(lo: float, hi: float, G: Any, r: float, kind: int = cc.STATE) -> Deviation:
+    rows = np.zeros((1, 6))
+    rows[0, 0] = 1.0 if kind == cc.STATE else 0.0
+    return Deviation((np.array([lo]), np.array([hi])), Near(rows), np.array([G], dtype=float), np.array([r]), kind)
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 1e5, 1e9, 7e12])
+def test_ranges_hold_the_rest_and_the_reach(size: float) -> None:
+    """|(3, 4)| + 2 = 7 to both sides, in fractions."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        rest = np.sort(size * rng.uniform(-1, 1, 2))
+        lo, hi = deviation(*rest, [3.0, 4.0], 2.0).range()
+        assert Fraction(float(lo[0])) <= Fraction(rest[0]) - 7 and Fraction(rest[1]) + 7 <= Fraction(float(hi[0]))
+        away = 1e-9 * 7 + 1e-14 * size
+        assert lo[0] >= rest[0] - 7 - away and hi[0] <= rest[1] + 7 + away
+
+
+def test_linear_maps_of_deviations() -> None:
+    """M (G z + d) is in {G' z + d'} for M and d at their ends; roundings of .1 times .3 count."""
+    both = cc._stack([deviation(1.0, 1.0, [2.0, -1.0], 0.5), deviation(0.0, 0.0, [0.5, 4.0], 0.25)])
+    M, rad = np.array([[2.0, -3.0]]), np.array([[0.25, 0.5]])
+    moved = both.moved(Near(M, rad), (np.zeros(1), np.zeros(1)))
+    for signs, d, z in product(
+        product((-1, 1), repeat=2), product((-0.5, 0.5), (-0.25, 0.25)), ([0.6, 0.8], [1, 0], [0.6, -0.8])
+    ):
+        assert abs((M[0] + signs * rad[0]) @ (both.G @ z + d) - moved.G[0] @ z) <= moved.r[0]
+    assert moved.r[0] <= (np.abs(M) + rad)[0] @ [0.5, 0.25] + np.linalg.norm(rad @ np.abs(both.G)) + 1e-9
+    tenth = deviation(0.0, 0.0, [0.3, 0.7], 0.0).moved(Near(np.array([[0.1]])), (np.zeros(1), np.zeros(1)))
+    errors = [Fraction(0.1) * Fraction(g) - Fraction(float(h)) for g, h in zip([0.3, 0.7], tenth.G[0], strict=True)]
+    assert any(errors) and sum(e**2 for e in errors) <= Fraction(float(tenth.r[0])) ** 2
+
+
+def test_intervals_as_matrices() -> None:
+    for lo, hi in ((1.0, 3.0), (-0.1, 0.3), (0.1, 0.1), (1e300, 1.1e300)):
+        one = cc._interval(np.array([lo]), np.array([hi]))
+        mid, rad = Fraction(float(one.mid[0, 0])), Fraction(float(one.rad[0, 0]))
+        assert mid - rad <= Fraction(lo) and Fraction(hi) <= mid + rad
+        assert one.rad[0, 0] <= (hi - lo) / 2 * CLOSE + 1e-15 * abs(lo) + 1e-250 and one.mid.shape == (1, 1)
+
+
+@pytest.mark.parametrize("divisor", [(0.3, 0.7), (-0.7, -0.3), (3.0, 3.0), (1e-3, 1e3)])
+def test_quotients_are_gains_of_the_divisors_range(divisor: tuple[float, float]) -> None:
+    """1 / b for every b in the range, in fractions; w = (da - q* db) / b."""
+    sectors, a = Recorded(), deviation(2.0, 2.0, [0.5, 0.25], 0.0)
+    b = deviation(*divisor, [0.0, 0.01 * divisor[0]], 0.0)
+    middle = sum(divisor) / 2
+    rest = 2.0 / np.array([max(divisor)]), 2.0 / np.array([min(divisor)])
+    rest = np.minimum(*rest), np.maximum(*rest)
+    out = sectors._quotient(a, b, rest)
+    low, high, _ = (Fraction(float(part[0])) for part in sectors.last)
+    for end in b.range():
+        assert low <= 1 / Fraction(float(end[0])) <= high
+    ends = sorted(1 / float(end[0]) for end in b.range())
+    assert [float(low), float(high)] == pytest.approx(ends, rel=1e-12)
+    if divisor[0] == divisor[1]:
+        for z in ([0.6, 0.8], [1.0, 0.0], [-0.6, 0.8], [0.0, -1.0]):
+            true = (2 + a.G[0] @ z) / (middle + b.G[0] @ z) - 2 / middle
+            assert abs(true - out.G[0] @ z) <= out.r[0]
+    constant = Deviation((b.lo, b.hi), b.rows, 0 * b.G, b.r, cc.CONSTANT)
+    assert sectors._quotient(a, constant, rest).kind == cc.STATE
+    for wrong in ((-0.1, 0.1), (0.0, 1.0), (-1.0, 0.0), (0.004, 1.0)):
+        with pytest.raises(Rejected, match="divisor"):
+            sectors._quotient(a, deviation(*wrong, [0.0, 0.005], 0.0), rest)
+
+
+@pytest.mark.parametrize("gain", [(1.0, 3.0), (-3.0, -1.0), (0.1, 0.1), (-1.0, 2.0)])
+@pytest.mark.parametrize("line", [0.3, 2.0, -1.0])
+def test_gains_at_their_ends(gain: tuple[float, float], line: float) -> None:
+    """|g dv - line G z| for dv = G z + d."""
+    sectors, v = Recorded(line), deviation(1.0, 1.0, [3.0, 4.0], 2.0)
+    out = sectors._gain(*(np.array([g]) for g in gain), v, (np.zeros(1), np.zeros(1)))
+    low, high, error = sectors.last
+    assert low[0] <= gain[0] and gain[1] <= high[0]
+    worst = max(abs(g - line) for g in gain)
+    assert 7 * worst <= error[0] <= 7 * worst * CLOSE + 1e-12
+    for g, z, d in product(gain, ([0.6, 0.8], [-0.6, -0.8], [0.8, -0.6]), (-2.0, 2.0)):
+        assert abs(g * (v.G[0] @ z + d) - out.G[0] @ z) <= out.r[0]
+
+
+def test_products_of_every_kind() -> None:
+    """a b - a* b* = b* da + a db, the factor that does not depend on the state first."""
+    for kind, b in product((cc.CONSTANT, cc.PARAMETER, cc.STATE), (0.25, -0.5)):
+        sectors = Recorded()
+        a = deviation(3.0, 3.0, [0.0, 0.0] if kind < cc.STATE else [0.5, -1.0], 0.0, kind)
+        x = deviation(b, b, [1.0, 2.0], 0.0)
+        for given in ([a, x], [x, a]):
+            out = sectors._instruction("mul", given, 0.0, (np.array([3 * b]),) * 2)
+            assert out.kind == cc.STATE
+            for z in ([0.6, 0.8], [1.0, 0.0], [-0.6, 0.8], [0.0, -1.0]):
+                true = (3 + a.G[0] @ z) * (b + x.G[0] @ z) - 3 * b
+                assert abs(true - out.G[0] @ z) <= out.r[0] + 1e-15
+        assert sectors.used == (0 if kind == cc.CONSTANT else 2)
+    low = sectors._instruction(
+        "mul", [deviation(2.0, 3.0, [0, 0], 0.0, cc.PARAMETER)] * 2, 0.0, (np.ones(1), np.ones(1))
+    )
+    assert low.kind == cc.PARAMETER and not np.any(low.rows.mid) and not np.any(low.G) and not np.any(low.r)
+
+
+def test_a_signal_by_hand() -> None:
+    """w = middle dv + half s, and t (s - dv)(s + dv) twice; a sector of no width is no signal."""
+    v = cc._stack([deviation(0.0, 0.0, [1.0, 0.0], 0.0), deviation(0.0, 0.0, [0.0, 1.0], 0.0)])
+    for alpha, beta in ((0.1, 0.7), (-0.3, 0.1), (0.2, 0.2)):
+        sectors = Recorded()
+        sectors.blocks = [np.array([[alpha, beta, 0.3, 2.0], [0.0, 1.0, 0.5, 3.0]])]
+        bounds = (
+            np.array([max(alpha, 0.1) if alpha < beta else alpha, 0.0]),
+            np.array([min(beta, 0.7), 1.0]),
+            np.ones(2),
+        )
+        out = cc.Sectors._signal(sectors, v, lambda line, bounds=bounds: bounds, (np.zeros(2), np.zeros(2)))
+        rows, rads = out.rows.mid, out.rows.rad
+        middle, half = Fraction(float(rows[0, 0])), Fraction(float(rows[0, 2]))
+        spare = Fraction(float(rads[0, 0] + rads[0, 2]))
+        assert (
+            half + spare >= max(Fraction(beta) - middle, middle - Fraction(alpha)) >= half - spare - Fraction(1, 2**50)
+        )
+        nextup = np.nextafter(max(beta - rows[0, 0], rows[0, 0] - alpha), np.inf) if alpha < beta else 0.0
+        assert rows[0, 2] == nextup and list(sectors.kept) == [False, False, alpha < beta, True, False, False]
+        xi = np.array([1.5, 0.0, -0.5, 0.25, 0.0, 0.0])  # dv = 1.5 both, s = -.5 and .25
+        t = np.array([2.0 if alpha < beta else 0.0, 3.0])
+        assert xi @ sectors.total.mid @ xi == pytest.approx(t @ (xi[2:4] ** 2 - 1.5**2), rel=1e-12)
+        assert np.all(out.r >= 1.0) and np.array_equal(out.G, [[0.3, 0.0], [0.0, 0.5]])
+    for wrong, words in (
+        ([0.2, 0.7, 0.3, 1.0], "do not hold"), ([0.1, 0.6, 0.3, 1.0], "do not hold"), ([0.7, 0.1, 0.3, 1.0], "empty"),
+        ([0.1, 0.7, 0.3, -1.0], "negative"), ([0.0, 0.7, np.nan, 1.0], "not bounded"),
+    ):  # fmt: skip
+        sectors = Recorded()
+        sectors.blocks = [np.array([[0.0, 1.0, 0.5, 1.0], wrong])]
+        low, high = np.array([0.1, 0.1]), np.array([0.7, 0.7])
+        with pytest.raises(Rejected, match=words):
+            cc.Sectors._signal(sectors, v, lambda line: (low, high, np.abs(line)), (np.zeros(2), np.zeros(2)))  # noqa: B023
+    for blocks, words in (([], "fewer sectors"), ([np.ones((1, 4))], "wrong size")):
+        sectors = Recorded()
+        sectors.blocks = blocks
+        with pytest.raises(Rejected, match=words):
+            cc.Sectors._signal(sectors, v, lambda line: bounds, (np.zeros(2), np.zeros(2)))
+
+
+def test_rest_values_of_a_cosine_near_its_turns() -> None:
+    for v in (0.0, math.pi, 1.0, 1e6):
+        for half in (0.0, 1e-8, 0.1, 4.0):
+            low, high = (float(end[0]) for end in cc._cosine(np.array([v]), np.array([half])))
+            true = np.cos(v + np.linspace(-half, half, 401).astype(np.longdouble))
+            assert low <= true.min() and true.max() <= high and low >= -1.0 and high <= 1.0
+            assert low >= true.min() - 1e-9 - half**2 and high <= true.max() + 1e-9 + half**2

@@ -181,14 +181,16 @@ def deviation(lo: float, hi: float, G: Any, r: float, kind: int = cc.STATE) -> D
 
 @pytest.mark.parametrize("size", [0.1, 1.0, 1e5, 1e9, 7e12])
 def test_ranges_hold_the_rest_and_the_reach(size: float) -> None:
-    """|(3, 4)| + 2 = 7 to both sides, in fractions."""
-    rng = np.random.default_rng(0)
+    """1.3 + .4 to both sides, in fractions."""
+    rng, reach = np.random.default_rng(0), Fraction(1.3) + Fraction(0.4)
     for _ in range(30):
         rest = np.sort(size * rng.uniform(-1, 1, 2))
-        lo, hi = deviation(*rest, [3.0, 4.0], 2.0).range()
-        assert Fraction(float(lo[0])) <= Fraction(rest[0]) - 7 and Fraction(rest[1]) + 7 <= Fraction(float(hi[0]))
-        away = 1e-9 * 7 + 1e-14 * size
-        assert lo[0] >= rest[0] - 7 - away and hi[0] <= rest[1] + 7 + away
+        lo, hi = deviation(*rest, [1.3, 0.0], 0.4).range()
+        assert Fraction(float(lo[0])) <= Fraction(rest[0]) - reach and Fraction(rest[1]) + reach <= Fraction(
+            float(hi[0])
+        )
+        away = 1.7 * CLOSE + 1e-14 * size
+        assert lo[0] >= rest[0] - away and hi[0] <= rest[1] + away
 
 
 def test_linear_maps_of_deviations() -> None:

@@ -187,6 +187,8 @@ def test_programs_that_are_none_are_rejected() -> None:
         {"code": [["neg", 0]] * 4097},
         {"extra": 1},
         {"outputs": [6]},
+        {"code": [["neg", 3]], "outputs": [3]},
+        {"code": [["mul", 0, 3]], "outputs": [3]},
         {"code": [["at_least", 0]]},
         {"constants": ["1"]},
     ):
@@ -963,6 +965,51 @@ def test_angles_wrap_beside_another_state() -> None:
     assert rows.tolist() == [4, 7, 4] and upper[0, 1] == 3.25 and lower[2, 0] == 0.0
     assert lower[2, 1] == pytest.approx(3.25 - 2 * np.pi) and upper[2, 1] == pytest.approx(3.3 - 2 * np.pi)
     assert upper[2, 1] > 3.3 - 2 * np.pi and lower[2, 1] < 3.25 - 2 * np.pi
+
+
+@pytest.mark.parametrize("turns", [0, 1, -1, 2, -7, 1000])
+@pytest.mark.parametrize("low", [-4.0, 100.0, 5000.0])
+def test_boxes_are_wrapped_outward(low: float, turns: int) -> None:
+    """Every angle of a box is in one of its pieces after whole turns, in fractions; the pieces are hardly longer."""
+    turn = 2 * Fraction("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+    cells, rng = grid([low], [6.5], [True], 4), np.random.default_rng(0)
+    start = low + rng.integers(0, 64, 60) / 16 + turns * 2 * np.pi
+    lower = start + np.spacing(start) * rng.integers(-2, 3, 60)
+    upper = np.where(rng.random(60) < 0.5, lower + rng.integers(0, 64, 60) / 16, float(low + 6.5 + turns * 2 * np.pi))
+    upper = np.maximum(upper + np.spacing(upper) * rng.integers(-2, 3, 60), lower)
+    rows, first, last = cells._wrapped(np.arange(60), lower[:, None], upper[:, None], 0)
+    for k in range(60):
+        pieces = [
+            (Fraction(a), Fraction(b)) for row, a, b in zip(rows, first[:, 0], last[:, 0], strict=True) if row == k
+        ]
+        for angle in (Fraction(lower[k]), Fraction(upper[k])):
+            moved = [angle - j * turn for j in range(turns - 2, turns + 3)]
+            assert any(a <= m <= b for m in moved for a, b in pieces)
+        assert sum(b - a for a, b in pieces) <= Fraction(upper[k] - lower[k]) + Fraction(7, 32) + Fraction(1, 10**9)
+
+
+def test_cells_in_common_need_one_box() -> None:
+    whole = grid([0.0], [1.0], [False], 2)
+    assert cc._in_common([whole, grid([0.0], [1.0], [False], 1)]).level == 2
+    for other in (grid([0.0], [2.0], [False], 2), grid([0.5], [1.0], [False], 2)):
+        with pytest.raises(Rejected, match="two grids"):
+            cc._in_common([whole, other])
+
+
+def test_parts_of_no_width_backwards_are_rejected() -> None:
+    uncertain = loop(0.5, 0.5, parameters=[(1.0, 2.0)])
+    with pytest.raises(Rejected, match="empty interval"):
+        cc._parts(uncertain, [{"parameters": hexed([[2.0, 1.0]]), "grid": 0}])
+
+
+def test_one_wide_layer_is_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Roundings of sums are bounded for as many numbers."""
+    monkeypatch.setattr(cc, "MAX_WIDTH", 3)
+    layers = [affine(np.ones((2, 2))), affine(np.ones((3, 2))), affine(np.ones((1, 3)))]
+    assert cc.Network({"layers": layers}, False).n_out == 1
+    for wide in ([affine(np.ones((4, 2))), affine(np.ones((1, 4)))], [affine(np.ones((4, 2)))]):
+        with pytest.raises(Rejected, match="too wide"):
+            cc.Network({"layers": [affine(np.ones((2, 2))), *wide]}, False)
 
 
 def test_volumes_of_marked_cells_are_rounded_down() -> None:

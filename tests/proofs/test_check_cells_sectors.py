@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lipctrl.networks.activation import activation
 from lipctrl.proofs import check_cells as cc
 from lipctrl.proofs.check_cells import Deviation, Near, Rejected
 
@@ -321,3 +322,21 @@ def test_rest_values_of_a_cosine_near_its_turns() -> None:
             true = np.cos(v + np.linspace(-half, half, 401).astype(np.longdouble))
             assert low <= true.min() and true.max() <= high and low >= -1.0 and high <= 1.0
             assert low >= true.min() - 1e-9 - half**2 and high <= true.max() + 1e-9 + half**2
+
+
+@pytest.mark.parametrize("kind", ["tanh", "sigmoid", "relu", "hardtanh", "gelu", "silu", "softplus", "elu"])
+def test_slopes_of_neurons_on_all_of_r_are_those_of_the_function(kind: str) -> None:
+    """Of what is not bounded, nothing but the least and the greatest slope is claimed."""
+    given = {
+        "elu": {"alpha": (1.0).hex()},
+        "softplus": {"beta": (1.0).hex()},
+        "hardtanh": {"low": (-1.0).hex(), "high": (1.0).hex()},
+    }
+    layer = cc.Layer({"type": kind, "n": 1, **{k: [v] for k, v in given.get(kind, {}).items()}})
+    for lo, hi in ((-np.inf, np.inf), (-np.inf, 0.0), (0.0, np.inf), (-1e308, 1e308), (-5.0, 5.0)):
+        with np.errstate(all="ignore"):
+            least, most = (float(np.ravel(end)[0]) for end in layer.slopes(np.array([lo]), np.array([hi])))
+        inner = np.linspace(max(lo, -5.0), min(hi, 5.0), 4001)
+        rise = np.diff(activation(kind, 1).value(inner[:, None])[:, 0]) / np.diff(inner)
+        assert not (least > rise.min() + 1e-9 or most < rise.max() - 1e-9)  # NaN claims nothing
+        assert not (least < -0.2 or most > 1.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.io
@@ -9,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipctrl.errors import LipctrlError, NetworkError
+from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.results import Trust
+from lipctrl.theorems import attained
 from lipctrl.theorems import lipschitz as theorem
 from lipctrl.theorems.attained import attained_slope, slope_lower
-from lipctrl.theorems.lipschitz import lipschitz
+from lipctrl.theorems.lipschitz import box_region, lipschitz
 from tests.networks_for_tests import random_network
 
 KINDS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus", "hardtanh", "identity")
@@ -138,6 +142,55 @@ def test_slope_of_a_pair_is_rounded_down():
     assert slope_lower(network, np.array([1.0]), np.array([1.0])) == 0.0
     pair = attained_slope(random_network((4, 9, 2)))
     assert pair.slope > 0
+
+
+def test_slope_of_many_outputs_is_rounded_down():
+    """The square of |W| in fractions: the roundings of a sum of eighty squares are allowed for."""
+    rng = np.random.default_rng(0)
+    for n, m in ((1, 80), (80, 1), (3, 40)):
+        W = rng.standard_normal((m, n))
+        x, y = np.round(rng.standard_normal((2, n)), 3)
+        d = [Fraction(float(a)) - Fraction(float(b)) for a, b in zip(x, y, strict=True)]
+        image = [sum(Fraction(float(w)) * v for w, v in zip(row, d, strict=True)) for row in W]
+        found = Fraction(slope_lower(Network([Affine(W)]), x, y))
+        square = sum(v**2 for v in image) / sum(v**2 for v in d)
+        assert square * (1 - Fraction(1, 10**10)) <= found**2 <= square
+
+
+@pytest.mark.parametrize(
+    ("ends", "least"),
+    [((1.0, 3.0), 1.0), ((-3.0, -1.0), 1.0), ((-1.0, 5.0), 0.0), ((-5.0, 1.0), 0.0), ((0.0, 2.0), 0.0)],
+)
+def test_slope_of_what_is_known_between_two_numbers(monkeypatch, ends, least):
+    """f(x) - f(y) in an interval: its least absolute value, none if it holds 0."""
+    values = iter([Interval(*(np.array([end]) for end in ends)), Interval(np.zeros(1))])
+    monkeypatch.setattr(attained, "evaluate", lambda network, x: next(values))
+    found = attained.slope_lower(Network([Affine([[1.0]])]), np.array([2.0]), np.array([0.0]))
+    assert least / 2 * (1 - 1e-12) <= found <= least / 2
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, None])
+def test_boxes_that_are_none_are_refused(side, place, bad):
+    region = [np.array([-1.0, 0.1]), np.array([1.0, 0.3])]
+    region[side][place] = region[1 - side][place] + (0.5 if side == 0 else -0.5) if bad is None else bad
+    with pytest.raises(NetworkError, match="finite sides"):
+        box_region(tuple(region), 2)
+
+
+def test_a_box_is_held_by_its_input_set():
+    """Center less half width and more, in fractions; a side of no width stays a number."""
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        low, high = np.sort(10.0 ** rng.uniform(-3, 6) * rng.standard_normal((2, 3)), axis=0)
+        high[2] = low[2]
+        inputs = box_region((low, high), 3)
+        for c, w, a, b in zip(inputs.center, inputs.box, low, high, strict=True):
+            assert Fraction(float(c)) - Fraction(float(w)) <= Fraction(float(a))
+            assert Fraction(float(b)) <= Fraction(float(c)) + Fraction(float(w))
+            assert w <= (b - a) / 2 + 1e-14 * max(abs(a), abs(b))
+        assert inputs.box[2] == 0.0
 
 
 def test_residual_with_shift_and_weights():

@@ -115,5 +115,5 @@ def slope_lower(network: Network, x: Array, y: Array) -> float:
     if not (np.isfinite(distance) and distance > 0 and np.all(np.isfinite(smallest))):
         return 0.0
     # relative errors: n squares, n sums, a square root, the differences x - y, a quotient
-    slack = (2 * len(x) + 2 * len(smallest) + 16) * 2.0**-52
+    slack = 2 * (len(x) + len(smallest) + 8) * 2.0**-52
     return float(np.linalg.norm(smallest)) / distance * (1 - slack)

@@ -1174,7 +1174,7 @@ def prove_decrease(loop: Loop, outer: Ellipsoid, steps: int, before: Sequence[El
         lowest = np.sqrt(np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1)) * (1.0 - outer.gap - 2.0**-40)
         done = lowest > outer.radius
         x = outer.points(centers, halves)
-        _hold(done, np.arange(len(done)), _holder([form.c for form in x], before, 1.0), x, before)
+        _hold(done, np.arange(len(done)), _holder([form.c for form in x], before), x, before)
         left = np.nonzero(~done)[0]
         when, where = _route(loop, outer, before, [form.c[left] for form in x], centers[left], steps)
         start = [form.take(left) for form in x]
@@ -1220,12 +1220,12 @@ def _bends(loop: Loop, outer: Ellipsoid) -> Array:
     return np.maximum(bends, 0.1 * most) if 0.0 < most < math.inf else np.ones(n)
 
 
-def _holder(x: Sequence[Array], sets: Sequence[Ellipsoid], share: float) -> Array:
+def _holder(x: Sequence[Array], sets: Sequence[Ellipsoid]) -> Array:
     """The number of a set that seems to hold each point; -1: none."""
     holder = np.full(len(x[0]), -1)
     for i, one in enumerate(sets):
         away = one.T @ (np.stack(x) - one.center[:, None])
-        holder[np.sum(away**2, axis=0) <= (share * one.radius) ** 2] = i
+        holder[np.sum(away**2, axis=0) <= one.radius**2] = i
     return holder
 
 
@@ -1239,22 +1239,27 @@ def _hold(done: Array, places: Array, holder: Array, forms: Sequence[Form], sets
 def _route(
     loop: Loop, outer: Ellipsoid, before: Sequence[Ellipsoid], x: Sequence[Array], z: Array, steps: int
 ) -> tuple[Array, Array]:
-    """For each point: after how many steps V has clearly fallen (-1), or which set is reached; else the lowest V."""
+    """For each point: after how many steps V has clearly fallen (-1) or which set is entered deeply, else the best."""
     when, where = np.ones(len(z), dtype=np.int64), np.full(len(z), -1)
     if steps == 1 or not len(z):
         return when, where
     when[:] = 0
     value = np.sum(z * z, axis=1)
-    best, moving = value.copy(), np.arange(len(z))
+    best, moving = np.zeros(len(z)), np.arange(len(z))
     for count in range(1, steps + 1):
         empty = [Form(c, np.zeros((0, len(c))), np.zeros(len(c))) for c in x]
         x = [number.value.c for number in loop.step([Number(form) for form in empty])]
         after = np.sum((outer.T @ (np.stack(x) - outer.center[:, None])) ** 2, axis=0)
-        lower = after < best[moving]
-        when[moving[lower]], best[moving[lower]] = count, after[lower]
-        reached = np.where(after < 0.97 * value[moving], -1, _holder(x, before, 0.98))
-        where[moving], when[moving[reached >= 0]] = reached, count
-        on = ~((after < 0.97 * value[moving]) | (reached >= 0)) & np.isfinite(after)
+        room = 1.0 - after / np.maximum(value[moving], TINY)
+        score, goal = room / 0.03, np.full(len(moving), -1)
+        for i, one in enumerate(before):
+            inside = 1.0 - np.sum((one.T @ (np.stack(x) - one.center[:, None])) ** 2, axis=0) / one.radius**2
+            deeper = ((goal >= 0) | (score < 1.0)) & (inside / 0.2 > score)
+            score, goal = np.where(deeper, inside / 0.2, score), np.where(deeper, i, goal)
+        better = score > best[moving]
+        chosen = moving[better]
+        when[chosen], where[chosen], best[chosen] = count, goal[better], score[better]
+        on = (score < 1.0) & np.isfinite(room)
         moving, x = moving[on], [c[on] for c in x]
         if not len(moving):
             break

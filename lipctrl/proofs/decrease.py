@@ -32,6 +32,8 @@ from lipctrl.proofs.ellipsoid import Ellipsoid, ball_cells, smallest
 Array = NDArray[np.float64]
 
 _CHUNK = 1024
+_CLEAR, _DEEP = 0.03, 0.2
+"""A clear fall of V, and how deeply in an inner set an image should lie: more steps are not looked at."""
 _BEND_SAMPLES, _LEAST_BEND = 200, 0.1
 _PARTS = 4
 """The box of uncertain parameters is cut into about so many."""
@@ -130,29 +132,29 @@ class Plan:
         steps: int,
         eps: float = 0.0,
     ) -> Plan:
-        """The first step after which V fell clearly; else an inner set reached, else the step of the smallest V.
+        """The first step after which V fell clearly or an inner set was entered deeply; else that of the best margin.
 
-        V must fall by the factor 1 - eps at least.
+        V must fall by the factor 1 - eps at least, or the image lie as deeply in the set. (The boundary of an inner set
+        is a poor target: of cells that land just inside it, all that is proved is their halves.)
         """
         x = ball.center + z @ S.T
-        plan = Plan(_holder(inner, x), np.zeros(len(x), dtype=np.int64), np.full(len(x), -1))
+        depth, holder = _depths(inner, x)
+        plan = Plan(np.where(depth >= 0.0, holder, -1), np.zeros(len(x), dtype=np.int64), np.full(len(x), -1))
         value = np.sum(z * z, axis=1)
-        best = (1.0 - eps) * value
-        moving = np.arange(len(x))
+        best, moving = np.zeros(len(x)), np.arange(len(x))
         for count in range(1, steps + 1):
             x = _worst(loop, ball, x)
             with np.errstate(all="ignore"):
-                after = np.sum(((x - ball.center) @ ball.T.T) ** 2, axis=1)
-                lower = after < best[moving]
-            plan.steps[moving[lower]] = count
-            best[moving[lower]] = after[lower]
-            decided = after < 0.97 * value[moving]
+                falls = 1.0 - np.sum(((x - ball.center) @ ball.T.T) ** 2, axis=1) / value[moving]
+                margin, target = np.where(falls > eps, falls / _CLEAR, 0.0), np.full(len(x), -1)
             if count > 1:
-                holder = np.where(decided, -1, _holder(inner, x, 0.98))
-                plan.target[moving] = holder
-                plan.steps[moving[holder >= 0]] = count
-                decided |= holder >= 0
-            left = ~decided & np.all(np.isfinite(x), axis=1)
+                depth, holder = _depths(inner, x)
+                deeper = (margin < 1.0) & (depth > eps) & (depth / _DEEP > margin)
+                margin, target = np.where(deeper, depth / _DEEP, margin), np.where(deeper, holder, target)
+            better = margin > best[moving]
+            some = moving[better]
+            plan.steps[some], plan.target[some], best[some] = count, target[better], margin[better]
+            left = (margin < 1.0) & np.all(np.isfinite(x), axis=1)
             moving, x = moving[left], x[left]
             if not len(moving):
                 break
@@ -171,13 +173,15 @@ def _worst(loop: ClosedLoop, ball: Ellipsoid, x: Array) -> Array:
     return np.asarray(images[worst, np.arange(len(x))])
 
 
-def _holder(inner: Sequence[Ellipsoid], x: Array, share: float = 1.0) -> NDArray[np.int64]:
-    """The last of the inner sets that holds each state; -1: none."""
-    holder = np.full(len(x), -1)
+def _depths(inner: Sequence[Ellipsoid], x: Array) -> tuple[Array, NDArray[np.int64]]:
+    """1 - |T (x - center)|^2 / radius^2 of the inner set that holds each state most deeply, and which that is."""
+    depth, holder = np.full(len(x), -np.inf), np.full(len(x), -1)
     with np.errstate(all="ignore"):
         for place, e in enumerate(inner):
-            holder[np.sum(((x - e.center) @ e.T.T) ** 2, axis=1) <= (share * e.radius) ** 2] = place
-    return holder
+            own = 1.0 - np.sum(((x - e.center) @ e.T.T) ** 2, axis=1) / e.radius**2
+            deeper = own > depth
+            depth[deeper], holder[deeper] = own[deeper], place
+    return depth, holder
 
 
 def decreases(

@@ -129,7 +129,7 @@ def find_level_region(
     *,
     box: tuple[ArrayLike, ArrayLike] | None = None,
     time_limit: float = 30.0,
-    max_steps: int = 2,
+    max_steps: int = 4,
     action_error: float = 0.0,
     arithmetic: str = "real",
     seed: int = 0,

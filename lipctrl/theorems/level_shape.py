@@ -100,13 +100,14 @@ def _samples(rng: np.random.Generator, about: Ellipsoid, reach: float, count: in
 
 
 def _flights(
-    loop: ClosedLoop, about: Ellipsoid, x: Array, inner: Sequence[Ellipsoid], steps: int
+    loop: ClosedLoop, about: Ellipsoid, x: Array, inner: Sequence[Ellipsoid], steps: int, eps: float
 ) -> tuple[Array, list[Array]]:
     """T (x - center), and T (F^j(x) - center) for j = 1, 2, 4, ..., of the samples that meet no inner set till then.
 
-    At the nominal and the extreme parameters.
+    At the nominal and the extreme parameters. To meet a set an image must lie in it with the margin eps.
     """
-    parts = [_flight(loop, plant, about, x[~covered(inner, x)], inner, steps) for plant in loop.model.extremes()]
+    deep = [replace(e, radius=e.radius * float(np.sqrt(1.0 - eps))) for e in inner]
+    parts = [_flight(loop, plant, about, x[~covered(inner, x)], deep, steps) for plant in loop.model.extremes()]
     images = [np.vstack(same) for same in zip(*(images for _, images in parts), strict=True)]
     return np.vstack([start for start, _ in parts]), images
 
@@ -149,7 +150,7 @@ def _best_shape(
     rng: np.random.Generator,
 ) -> Ellipsoid | None:
     """The greatest volume over shapes P = R'R, R triangular of determinant 1, in the coordinates of `start`."""
-    before, images = _flights(loop, start, x, inner, steps)
+    before, images = _flights(loop, start, x, inner, steps, eps)
     n = len(start.center)
     i, j = np.triu_indices(n)
     weight = np.where(i == j, 1.0, 2.0)

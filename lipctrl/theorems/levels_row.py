@@ -30,7 +30,7 @@ def levels_row(
     seconds: float,
     progress: Callable[[str], None] | None = None,
     box: tuple[ArrayLike, ArrayLike] | None = None,
-    max_steps: int = 2,
+    max_steps: int = 4,
     action_error: float = 0.0,
     arithmetic: str = "real",
 ) -> tuple[TheoremResult, LevelRegion | None]:

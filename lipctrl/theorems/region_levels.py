@@ -2,8 +2,9 @@
 
 Repeat: search a shape (theorems/level_shape.py), prove it (proofs/decrease.py) outside the core and the sets before,
 and let what is proved join them. A margin eps (V must fall by the factor 1 - eps on the samples) keeps the branch and
-bound short: no shape has more than 1 - rho^2 of the linear loop, and with far less no branch and bound ends. When one
-step gives nothing more, V may fall after two steps, four, eight. The search proves nothing itself.
+bound short: no shape has more than 1 - rho^2k of the linear loop after k steps, and with far less no branch and bound
+ends. When one step gives no larger level, V may fall after any of four, and levels for what is left are sought, too.
+The search proves nothing itself.
 
 The coordinates z = T (x - center) are rotated so that the linear loop's quadratic form is diagonal in z
 (:func:`lipctrl.theorems.region_core.rotated`): its maximum over a box of z is then exact, and cells pay for the
@@ -29,8 +30,10 @@ from lipctrl.theorems.region_core import linear_loop, rotated
 Array = NDArray[np.float64]
 
 _KEPT, _GROWTH, _TARGETS, _PATIENCE = 4_000, 1.05, 4_000, 2
+_STRIDE = 4
+"""V may fall after 4, 16, ... steps when one step gives no more."""
 _SHARES = (0.15, 0.07, 0.03)
-"""eps as a share of the linear loop's 1 - rho^2: large first, for the chain's first links."""
+"""eps as a share of the linear loop's 1 - rho^2k: large first, for the chain's first links."""
 _SPLITS = {1: 32, 2: 16, 3: 6, 4: 4, 5: 3}
 """Cells per axis to start with, by dimension."""
 
@@ -73,7 +76,7 @@ def find_levels(
         On the clock of `time.perf_counter`.
     wish : Wish
     max_steps : int
-        The largest k of V(F^k(x)) < V(x); 0: one step, for the largest level alone.
+        The largest k of V(F^k(x)) < V(x): 1, then 4, 16, ...; 0: one step, for the largest level alone.
     max_cells : int
         For one level.
     tolerance : float
@@ -85,7 +88,7 @@ def find_levels(
 
     def grow(steps: int, wish: Wish, enough: Callable[[Ellipsoid], bool]) -> None:
         """Add levels as long as the search finds such that are worth it."""
-        most = 1.0 - float(np.max(np.abs(np.linalg.eigvals(M)))) ** 2
+        most = 1.0 - float(np.max(np.abs(np.linalg.eigvals(M)))) ** (2 * steps)
         extra, share = np.zeros((0, loop.n)), 0
         while share < len(_SHARES) and time.perf_counter() < deadline:
             began = time.process_time()
@@ -100,16 +103,20 @@ def find_levels(
             answer = prove_decrease(loop, wanted, inner, steps, max_cells, deadline, splits, tolerance)
             extra = np.vstack([extra, *answer.violations])[-_KEPT:]
             proved = answer.proved
-            if proved is None or not enough(proved):
-                share += 1
+            worth = proved is not None and enough(proved)
+            share += not worth
+            if proved is None or not (worth or proved.volume > largest().volume):
                 continue
             took = time.process_time() - began
             chain.append(Level(proved.center, proved.T, proved.radius, steps, answer.cells, took))
             if progress is not None:
                 progress(chain[-1])
 
+    def largest() -> Ellipsoid:
+        return max((core, *chain), key=lambda e: e.volume)
+
     def larger(ellipsoid: Ellipsoid) -> bool:
-        return ellipsoid.volume > _GROWTH * max(e.volume for e in (core, *chain))
+        return ellipsoid.volume > _GROWTH * largest().volume
 
     def nearer(ellipsoid: Ellipsoid) -> bool:
         """Holds more of the corners' rays from the centre."""
@@ -120,19 +127,18 @@ def find_levels(
         grow(1, wish, nearer)
         wish = replace(wish, corners=None)
     grow(1, wish, larger)
-    steps = 1
-    while steps <= max_steps and chain and time.perf_counter() < deadline:
+    steps = min(_STRIDE, max_steps)
+    while 0 < steps <= max_steps and chain and time.perf_counter() < deadline:
         if steps > 1:
             grow(steps, wish, larger)
-        largest = max(chain, key=lambda e: e.volume)
-        half = largest.half_widths
-        targets = largest.center + half * rng.uniform(-1.0, 1.0, (_TARGETS, loop.n))
+        half = largest().half_widths
+        targets = largest().center + half * rng.uniform(-1.0, 1.0, (_TARGETS, loop.n))
         targets = targets[converges(loop, core, targets, 20.0 * half)]
         for _ in range(_PATIENCE):
             left = targets[~covered(chain, targets)]
             if len(left):
                 grow(steps, replace(wish, targets=left), _Worth(chain, left, len(targets)))
-        steps *= 2
+        steps *= _STRIDE
     return chain
 
 

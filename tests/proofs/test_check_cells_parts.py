@@ -795,8 +795,7 @@ def test_v_falls_outside_the_sets_before(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_sets_that_seem_to_hold_points_and_routes() -> None:
     sets = [ellipsoid(1.0), ellipsoid(0.5, (3.0, 0.0)), ellipsoid(2.0, T=np.diag([1.0, 4.0]))]
     x = [np.array([0.5, 3.4, 1.5, 9.0, 0.0, 2.0]), np.array([0.0, 0.0, 0.0, 0.0, 0.9, 0.0])]
-    assert cc._holder(x, sets, 1.0).tolist() == [2, 1, 2, -1, 0, 2]
-    assert cc._holder(x, sets, 0.5).tolist() == [2, -1, -1, -1, -1, -1]
+    assert cc._holder(x, sets).tolist() == [2, 1, 2, -1, 0, 2]
     done = np.zeros(4, dtype=bool)
     forms = [
         Form(np.array([0.5, 5.0, 3.1]), np.zeros((0, 3)), np.zeros(3)),
@@ -820,7 +819,9 @@ def test_sets_that_seem_to_hold_points_and_routes() -> None:
     assert route(loop(2.0, 0.25), [1.0, 0.0], 4, [ellipsoid(0.1, (7.0, 0.0)), ellipsoid(0.1, (4.0, 0.0))]) == (2, 1)
     assert route(loop(2.0, 0.25), [1.0, 0.0], 1, [ellipsoid(0.1, (2.0, 0.0))]) == (1, -1)
     assert route(loop(2.0, 0.25), [1.0, 0.0], 2, [ellipsoid(0.1, (2.0, 0.0))]) == (1, 0)
-    assert route(loop(2.0, 0.25), [1.0, 0.0], 2, [ellipsoid(0.1, (2.099, 0.0))]) == (0, -1)  # nearer than .98
+    assert route(loop(2.0, 0.25), [1.0, 0.0], 2, [ellipsoid(0.1, (2.101, 0.0))]) == (0, -1)
+    # 2 and 4 in a set: the first 1 - (1.4 / 1.5)^2 = .13 deep, the second is more so
+    assert route(loop(2.0, 0.25), [1.0, 0.0], 2, [ellipsoid(1.5, (3.4, 0.0))]) == (2, 0)
 
 
 def test_bends_guide_where_cells_are_halved() -> None:

@@ -14,7 +14,7 @@ from lipctrl.proofs import decrease
 from lipctrl.proofs.decrease import (
     Plan,
     _bends,
-    _holder,
+    _depths,
     _mark_inside,
     _split,
     _worst,
@@ -209,12 +209,17 @@ def test_plans_with_inner_sets() -> None:
     assert planned(TURN, (0, -1.5), 5, on_the_way) == (-1, 2, 1)
     assert planned(TURN, (0, 1.5), 5, on_the_way) == (1, 4, 1)
     assert planned(TURN, (0, -1.597), 5, on_the_way) == (-1, 2, 1)
-    assert planned(TURN, (0, -1.599), 5, on_the_way) == (-1, 0, -1)  # nearer to the edge than .98: not relied upon
+    assert planned(TURN, (0, -1.599), 5, on_the_way) == (-1, 2, 1) and planned(TURN, (0, -1.601), 5, on_the_way)[1] == 0
+    assert planned(TURN, (0, -1.599), 5, on_the_way, eps=0.02) == (-1, 0, -1)  # 1 - .99^2 < .02
     assert planned(TURN, (0, 1.599), 1, on_the_way)[0] == 1 and planned(TURN, (0, 1.601), 1, on_the_way)[0] == -1
     both = Plan.of(linear(TURN), ball(1.0), on_the_way, np.eye(2), np.array([[0, -1.5], [3, 3], [0.0, 1.5]]), 2)
     assert (both.start.tolist(), both.steps.tolist(), both.target.tolist()) == ([-1, -1, 1], [2, 0, 0], [1, -1, -1])
     part = both.take(np.array([0, 2]))
     assert (part.start.tolist(), part.steps.tolist(), part.target.tolist()) == ([-1, 1], [2, 0], [1, -1])
+    # an eighth of a turn: the third image lies in the set, but not deeply, 1 - (1.148 / 1.2)^2 = .085; the fourth does
+    eighth = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
+    assert planned(eighth, (0, -1.5), 3, [ball(1.2, (0.0, 1.5))]) == (-1, 3, 0)
+    assert planned(eighth, (0, -1.5), 5, [ball(1.2, (0.0, 1.5))]) == (-1, 4, 0)
     # what falls clearly at the second step is not sent to a set
     shrink = 0.9 * np.array(TURN)
     assert planned(shrink @ np.diag([1.0, 1.2]), (0, -1.5), 5, [ball(9.0)]) == (0, 2, -1)
@@ -224,11 +229,14 @@ def test_states_that_overflow_are_left_alone() -> None:
     assert planned(1e200 * np.eye(2), (1, 1), 5) == (-1, 0, -1)
 
 
-def test_the_last_set_that_holds_a_state_is_named() -> None:
+def test_of_the_sets_that_hold_a_state_that_which_holds_it_most_deeply_is_named() -> None:
+    """Depth: 1 - |T (x - center)|^2 / radius^2."""
     sets = [ball(1.0), ball(2.0, T=np.diag([1.0, 4.0])), ball(0.5, (3.0, 0.0))]
-    x = np.array([[0.9, 0.0], [0.0, 0.9], [1.5, 0.0], [3.4, 0.0], [9.0, 0.0], [1.0, 0.0], [3.5, 0.0]])
-    assert _holder(sets, x).tolist() == [1, 0, 1, 2, -1, 1, 2]
-    assert _holder(sets, x, 0.5).tolist() == [1, -1, -1, -1, -1, 1, -1]
+    x = np.array([[0.5, 0.0], [0.0, 0.75], [1.5, 0.0], [3.25, 0.0], [9.0, 0.0], [0.0, 0.25]])
+    depth, holder = _depths(sets, x)
+    assert holder.tolist() == [1, 0, 1, 2, 1, 0]
+    assert depth.tolist() == [1 - 1 / 16, 1 - 9 / 16, 1 - 9 / 16, 0.75, 1 - 81 / 4, 1 - 1 / 16]
+    assert _depths([], x)[1].tolist() == 6 * [-1]
 
 
 def test_of_uncertain_loops_the_worst_image_counts() -> None:

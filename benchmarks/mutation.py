@@ -70,7 +70,6 @@ MODULES: dict[str, list[str]] = {
     "proofs/checking": [P + "test_checking.py"],
     "proofs/region_certificate": [P + "test_region_certificate.py"],
     "proofs/levels_certificate": [P + "test_region_certificate.py"],
-    "proofs/sectors_certificate": [P + "test_region_certificate.py"],
     "proofs/ellipsoid": [P + "test_ellipsoid.py", H + "test_geometry.py"],
     "proofs/closed_loop": [P + "test_closed_loop.py", H + "test_geometry.py"],
     "proofs/core": [P + "test_core.py", H + "test_geometry.py"],

@@ -1,4 +1,4 @@
-"""The certificate of a chain of level sets: that of a region of attraction (FORMAT-cells.md) without cells."""
+"""The certificate of a chain of level sets, or of an ellipsoid by sectors: that of FORMAT-cells.md without cells."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def levels_certificate(
     stages: Sequence[Stage] = (),
     limits: tuple[Array, Array] | None = None,
     box: tuple[Array, Array] | None = None,
+    sectors: Sequence[Array] = (),
     policy_sha256: str | None = None,
     information: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -47,6 +48,8 @@ def levels_certificate(
         The box in which the equations hold; it contains the core and all levels, of one step each.
     box : (low, high), optional
         A box that one of the levels contains.
+    sectors : sequence of array, shape (m, 4)
+        Of each group of channels sector, line, multiplier: `core` is proved by them, without errors of the action.
     policy_sha256, information
         As in :func:`lipctrl.proofs.region_certificate.region_certificate`.
 
@@ -63,6 +66,8 @@ def levels_certificate(
         content["limits"] = {"lower": _limit(limits[0]), "upper": _limit(limits[1])}
     if box is not None:
         content["box"] = {"lower": hex_array(box[0]), "upper": hex_array(box[1])}
+    if len(sectors):
+        content["sectors"] = [hex_array(block) for block in sectors]
     return content
 
 

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.levels_certificate import levels_certificate
-from lipctrl.results import Region, TheoremResult, Trust, Verdict
+from lipctrl.results import Region, TheoremResult
 from lipctrl.theorems.level_region import LEAST, MOST, LevelRegion, find_level_region
-from lipctrl.theorems.region_row import arrives, for_all
+from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, box_words, for_all, nothing_found, units_of
 
 NAME = "region of attraction (ellipsoids)"
 
@@ -70,27 +70,9 @@ def levels_row(
     )
     took = time.perf_counter() - began
 
-    def row(verdict: Verdict, trust: Trust, reason: str, found: Region | None, certified: bool) -> TheoremResult:
-        certificate = _certificate(region) if certified and region is not None else None
-        share = None if region is None else region.covered_share
-        return TheoremResult(
-            NAME,
-            verdict,
-            trust,
-            "nonlinear",
-            "local",
-            reason,
-            share,
-            found,
-            took,
-            certificate=certificate,
-            arithmetic=arithmetic,
-        )
-
     if region is None:
-        reason = "no neighbourhood of the equilibrium was found in which the nonlinear loop contracts."
-        return row(Verdict.INCONCLUSIVE, Trust.SAMPLED, reason, None, False), None
-    units = " x ".join(model.state_names) or "states"
+        return nothing_found(NAME, NO_CORE, took, arithmetic), None
+    units = units_of(model)
     largest = region.largest
     found = Region(
         "ellipsoids",
@@ -102,14 +84,12 @@ def levels_row(
         simulated_share=region.simulated_share,
         final_half_widths=region.final_half_widths if region.disturbed else None,
     )
-    words = _words(model, region, units)
-    if not _in_goal(model, region):
-        reason = f"the loop does not rest in its goal set, though {words}"
-        return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, None, False), region
+    missed = ""
     if region.box is not None and not region.box_certified:
-        reason = f"not the whole required box {_box(*region.box)} was certified, though {words}"
-        return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, found, True), region
-    return row(Verdict.CERTIFIED, Trust.PROVED, words, found, True), region
+        missed = f"not the whole required box {box_words(*region.box)} was certified"
+    words = _words(model, region, units)
+    claim = Claim(NAME, words, found, _certificate(region), region.covered_share, arithmetic, missed)
+    return claim.row(model, region.equilibrium, took), region
 
 
 def _words(model: Model, region: LevelRegion, units: str) -> str:
@@ -120,9 +100,9 @@ def _words(model: Model, region: LevelRegion, units: str) -> str:
         path = " without leaving them, within the limits of the equations"
     elif all(level.steps == 1 for level in region.levels):
         path = " without leaving them"
-    required = (
-        f" They contain the whole box {_box(*region.box)}." if region.box is not None and region.box_certified else ""
-    )
+    required = ""
+    if region.box is not None and region.box_certified:
+        required = f" They contain the whole box {box_words(*region.box)}."
     return (
         f"{for_all(model, region)}every trajectory of the nonlinear loop from a chain of {count} ellipsoids "
         f"{arrives(model, region)}{path}."
@@ -143,12 +123,3 @@ def _certificate(region: LevelRegion) -> dict[str, Any]:
         limits=region.limits,
         box=box,
     )
-
-
-def _box(low: Any, high: Any) -> str:
-    return " x ".join(f"[{a:.5g}, {b:.5g}]" for a, b in zip(low, high, strict=True))
-
-
-def _in_goal(model: Model, region: LevelRegion) -> bool:
-    goal = model.goal
-    return goal is None or (goal.contains(region.equilibrium.lo) and goal.contains(region.equilibrium.hi))

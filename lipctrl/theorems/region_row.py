@@ -16,13 +16,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.networks.network import Network
-from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
-from lipctrl.presentation import number_up
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
-from lipctrl.theorems.level_region import LevelRegion
+from lipctrl.theorems.nonlinear_claim import (
+    NO_CORE,
+    Claim,
+    arrives,
+    box_words,
+    for_all,
+    local_row,
+    nothing_found,
+    units_of,
+)
 from lipctrl.theorems.region import RegionOfAttraction
 from lipctrl.theorems.region_falsify import REST, UNDECIDED, describe, fates, trajectory
 from lipctrl.theorems.region_parts import find_common_region
@@ -92,18 +99,18 @@ def region_rows(
     )
     took = time.perf_counter() - began
     if region is None:
-        reason = "no neighbourhood of the equilibrium was found in which the nonlinear loop contracts."
-        return [_row(Verdict.INCONCLUSIVE, Trust.SAMPLED, reason, None, None, took, None)], None
+        return [nothing_found(NAME, NO_CORE, took, arithmetic)], None
     wider = domain_row(region, asked=box is not None)
     return [_local(model, region, took), *([] if wider is None else [wider])], region
 
 
 def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResult:
-    units = " x ".join(model.state_names) or "states"
+    units = units_of(model)
     volume, largest = region.volume, None
+    margin, arithmetic = region.share, region.arithmetic
     if volume == 0.0 and region.parts:
         reason = f"{for_all(model, region)}the {len(region.parts)} parts of the parameters have no cells in common."
-        return _row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, region, None, took, None)
+        return local_row(NAME, Verdict.INCONCLUSIVE, reason, took, margin=margin, arithmetic=arithmetic)
     if volume == 0.0:
         largest = max((region.core, *region.ellipsoids), key=lambda e: e.volume)
         volume = largest.volume * (1.0 - 1e-9)
@@ -111,12 +118,9 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
         f"{for_all(model, region)}every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) "
         f"{arrives(model, region)}"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
-        + f": {100 * region.share:.2f} % of the domain {_box(region)}; of simulated starts "
+        + f": {100 * region.share:.2f} % of the domain {box_words(region.lower, region.upper)}; of simulated starts "
         f"{100 * region.simulation.share:.2f} % converge.{_apart(region)}{_each(region)}{others(region)}"
     )
-    if not in_goal(model.goal, region):
-        reason = f"the loop does not rest in its goal set, though {words}"
-        return _row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, region, None, took, None)
     if largest is not None:
         found = Region("ellipsoid", volume, units, largest.center, largest.P, 1.0)
     else:
@@ -131,28 +135,8 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
             least_share=region.least_share if region.parts else None,
             pairs_share=region.pairs_share if region.parts else None,
         )
-    return _row(Verdict.CERTIFIED, Trust.PROVED, words, region, found, took, _certificate(model, region))
-
-
-def for_all(model: Model, region: RegionOfAttraction | LevelRegion) -> str:
-    """What the claim allows, in words, to begin a sentence with."""
-    inside = [f"{name} in [{low:g}, {high:g}]" for name, (low, high) in model.uncertain.items()]
-    words = [f"for every constant value of {', '.join(inside)}"] if inside else []
-    if region.action_error:
-        words.append(f"with each action wrong by at most {region.action_error:g} at each step")
-    if region.arithmetic == "float32":
-        words.append(f"with the policy evaluated in float32 (wrong by at most {number_up(region.largest_rounding, 3)})")
-    return ", ".join(words) + ": " if words else ""
-
-
-def arrives(model: Model, region: RegionOfAttraction | LevelRegion) -> str:
-    """Where trajectories end, in words; each uncertain parameter has an equilibrium of its own."""
-    its = "its equilibrium" if model.uncertain else "the equilibrium"
-    if not region.disturbed:
-        return f"converges to {its}"
-    names = model.state_names or tuple(f"x[{i}]" for i in range(model.n_states))
-    sides = zip(names, region.final_half_widths, strict=True)
-    return f"comes and stays within {', '.join(f'{number_up(w, 3)} ({name})' for name, w in sides)} of {its}"
+    claim = Claim(NAME, words, found, _certificate(model, region), margin, arithmetic)
+    return claim.row(model, region.equilibrium, took)
 
 
 def _apart(region: RegionOfAttraction) -> str:
@@ -204,7 +188,8 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
     the domain was asked for.
     """
     rest, _ = _rest_states(region)
-    where = f"every state of {_box(region)}"
+    domain = box_words(region.lower, region.upper)
+    where = f"every state of {domain}"
     if region.everything:
         words = f"{where} is certified."
         return _wider(Verdict.CERTIFIED, Trust.PROVED, words, 1.0, None)
@@ -219,7 +204,7 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
         words = f"not {where} converges: the loop also rests at {_point(rest[0])} (proved)."
         witness = {"kind": REST, "trajectory": [rest[0].tolist()] * 2, "orbit": [rest[0].tolist()]}
         return _wider(Verdict.REFUTED, Trust.PROVED, words, None, witness)
-    words = f"{100 * (1 - region.share):.2g} % of {_box(region)} are left, neither certified nor refuted."
+    words = f"{100 * (1 - region.share):.2g} % of {domain} are left, neither certified nor refuted."
     return _wider(Verdict.INCONCLUSIVE, Trust.SAMPLED, words, region.share, None)
 
 
@@ -250,32 +235,6 @@ def goal_row(model: Model, network: Network) -> TheoremResult | None:
     return TheoremResult(GOAL, Verdict.REFUTED, Trust.SAMPLED, "nonlinear", "local", words, witness=witness)
 
 
-def _row(
-    verdict: Verdict,
-    trust: Trust,
-    reason: str,
-    region: RegionOfAttraction | None,
-    found: Region | None,
-    took: float,
-    certificate: dict[str, Any] | None,
-) -> TheoremResult:
-    share = None if region is None else region.share
-    arithmetic = "real" if region is None else region.arithmetic
-    return TheoremResult(
-        NAME,
-        verdict,
-        trust,
-        "nonlinear",
-        "local",
-        reason,
-        share,
-        found,
-        took,
-        certificate=certificate,
-        arithmetic=arithmetic,
-    )
-
-
 def _certificate(model: Model, region: RegionOfAttraction) -> dict[str, Any] | None:
     proved = [Part(part.cells, part.equilibrium, part.stages) for part in region.parts or (region,)]
     if not all(part.cells.records for part in proved):
@@ -284,19 +243,8 @@ def _certificate(model: Model, region: RegionOfAttraction) -> dict[str, Any] | N
     return region_certificate(parts, region.lower, region.upper, region.volume, model=model)
 
 
-def _box(region: RegionOfAttraction) -> str:
-    return " x ".join(f"[{a:.5g}, {b:.5g}]" for a, b in zip(region.lower, region.upper, strict=True))
-
-
 def _point(x: Array) -> str:
     return "(" + ", ".join(f"{0.0 if abs(value) < 1e-9 else value:.4g}" for value in x) + ")"
-
-
-def in_goal(goal: Goal | None, region: RegionOfAttraction) -> bool:
-    """Whether the enclosure of the equilibrium lies in the goal set, angles modulo their period (no goal: yes)."""
-    if goal is None:
-        return True
-    return goal.contains(region.equilibrium.lo) and goal.contains(region.equilibrium.hi)
 
 
 def picture(region: RegionOfAttraction, per_axis: int = 600) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import box_forms
 from lipctrl.proofs.core import reach
-from lipctrl.proofs.sectors_certificate import sectors_certificate
-from lipctrl.results import Region, TheoremResult, Trust, Verdict
+from lipctrl.proofs.levels_certificate import levels_certificate
+from lipctrl.results import Region, TheoremResult
+from lipctrl.theorems.nonlinear_claim import Claim, arrives, box_words, for_all, nothing_found, units_of
 from lipctrl.theorems.sector_region import SectorRegion, find_sector_region
 
 NAME = "region of attraction (sectors)"
@@ -57,52 +58,37 @@ def sector_row(
     began = time.perf_counter()
     region = find_sector_region(model, network, equilibrium, time_limit=seconds, progress=progress)
 
-    def row(verdict: Verdict, trust: Trust, reason: str, found: Region | None, held: bool = False) -> TheoremResult:
-        certificate = None
-        if region is not None and found is not None:
-            asked = None if box is None or not held else (np.asarray(box[0]), np.asarray(box[1]))
-            certificate = sectors_certificate(
-                region.loop, region.equilibrium, region.ellipsoid, region.blocks, limits=region.limits, box=asked
-            )
-        took = time.perf_counter() - began
-        return TheoremResult(
-            NAME, verdict, trust, "nonlinear", "local", reason, None, found, took, certificate=certificate
-        )
-
     if region is None:
         reason = (
             "no ellipsoid was found on which a quadratic Lyapunov function falls, with a sector for each operation."
         )
-        return row(Verdict.INCONCLUSIVE, Trust.SAMPLED, reason, None), None
+        return nothing_found(NAME, reason, time.perf_counter() - began), None
     _confront(region)
-    names = model.state_names or tuple(f"x[{i}]" for i in range(model.n_states))
-    units = " x ".join(names) if len(names) <= 4 else f"product of {len(names)} state units"
     ellipsoid = region.ellipsoid
-    found = Region("ellipsoid", region.volume, units, ellipsoid.center, ellipsoid.P, 1.0)
+    found = Region("ellipsoid", region.volume, units_of(model), ellipsoid.center, ellipsoid.P, 1.0)
     sides = ", ".join(f"{value:.3g}" for value in ellipsoid.half_widths)
     channels = sum(int(np.sum(block[:, 0] < block[:, 1])) for block in region.blocks)
     words = (
-        f"{_for_all(model)}every trajectory of the nonlinear loop from an ellipsoid of {found} and half widths "
-        f"({sides}) converges to the equilibrium and stays in it (by sectors, the coarsest method: each of {channels} "
+        f"{for_all(model)}every trajectory of the nonlinear loop from an ellipsoid of {found} and half widths "
+        f"({sides}) {arrives(model)} and stays in it (by sectors, the coarsest method: each of {channels} "
         "nonlinear operations of policy and equations as a sector-bounded channel)."
     )
-    goal = model.goal
-    if not (goal is None or (goal.contains(region.equilibrium.lo) and goal.contains(region.equilibrium.hi))):
-        reason = f"the loop does not rest in its goal set, though {words}"
-        return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, None), region
+    missed, required = "", None
     if box is not None:
-        corners = (np.asarray(box[0], dtype=np.float64)[None], np.asarray(box[1], dtype=np.float64)[None])
-        if not bool(ellipsoid.size(box_forms(*corners))[0] <= ellipsoid.radius):
-            reason = f"not the whole required box was certified, though {words}"
-            return row(Verdict.INCONCLUSIVE, Trust.PROVED, reason, found), region
-    return row(Verdict.CERTIFIED, Trust.PROVED, words, found, True), region
-
-
-def _for_all(model: Model) -> str:
-    if not model.uncertain:
-        return ""
-    inside = ", ".join(f"{name} in [{low:g}, {high:g}]" for name, (low, high) in model.uncertain.items())
-    return f"for each constant value of {inside}: "
+        required = np.asarray(box[0], dtype=np.float64), np.asarray(box[1], dtype=np.float64)
+        if not bool(ellipsoid.size(box_forms(required[0][None], required[1][None]))[0] <= ellipsoid.radius):
+            missed, required = f"not the whole required box {box_words(*required)} was certified", None
+    certificate = levels_certificate(
+        region.loop,
+        region.equilibrium,
+        region.ellipsoid,
+        (),
+        limits=region.limits,
+        box=required,
+        sectors=region.blocks,
+    )
+    claim = Claim(NAME, words, found, certificate, missed=missed)
+    return claim.row(model, region.equilibrium, time.perf_counter() - began), region
 
 
 def _confront(region: SectorRegion, count: int = 500, steps: int = 200) -> None:

@@ -21,7 +21,6 @@ from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.grid import Grid
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.proofs.region_certificate import Part, model_block, region_certificate
-from lipctrl.proofs.sectors_certificate import sectors_certificate
 
 NETWORK = Network([Affine([[0.0, -9.0, -2.0]], [0.3]), Elementwise("hardtanh", 1, low=-2.0, high=2.0)])
 REST = Interval(np.array([0.1, -1e-9]), np.array([0.2, 1e-9]))
@@ -161,7 +160,7 @@ def test_levels_and_sectors(sectors: Any) -> None:
         assert [level["steps"] for level in content["ellipsoids"]] == [1, 3]
         assert "sectors" not in content
     else:
-        content = sectors_certificate(loop, REST, CORE, sectors, **given)
+        content = levels_certificate(loop, REST, CORE, (), sectors=sectors, **given)
         assert content["ellipsoids"] == []
         assert content["sectors"] == [hex_array(block) for block in sectors]
     assert content["core"] == ellipsoid(CORE) and content["domain"] is None and content["grids"] == []

@@ -147,9 +147,9 @@ def test_slope_of_a_pair_is_rounded_down():
 def test_slope_of_many_outputs_is_rounded_down():
     """The square of |W| in fractions: the roundings of a sum of eighty squares are allowed for."""
     rng = np.random.default_rng(0)
-    for n, m in ((1, 80), (80, 1), (3, 40)):
-        W = rng.standard_normal((m, n))
-        x, y = np.round(rng.standard_normal((2, n)), 3)
+    for n, m, whole in ((1, 80, False), (80, 1, False), (3, 40, False), *[(2, 3, True)] * 20):
+        W = rng.integers(-9, 10, (m, n)) if whole else rng.standard_normal((m, n))
+        x, y = rng.integers(-9, 10, (2, n)) + np.array([[0.5], [0.0]]) if whole else rng.standard_normal((2, n))
         d = [Fraction(float(a)) - Fraction(float(b)) for a, b in zip(x, y, strict=True)]
         image = [sum(Fraction(float(w)) * v for w, v in zip(row, d, strict=True)) for row in W]
         found = Fraction(slope_lower(Network([Affine(W)]), x, y))

@@ -169,6 +169,14 @@ def test_slope_of_what_is_known_between_two_numbers(monkeypatch, ends, least):
     assert least / 2 * (1 - 1e-12) <= found <= least / 2
 
 
+def test_slopes_of_thirds_are_rounded_down(monkeypatch):
+    for k in range(1, 60):
+        values = iter([Interval(np.array([float(k)])), Interval(np.zeros(1))])
+        monkeypatch.setattr(attained, "evaluate", lambda network, x, values=values: next(values))
+        found = attained.slope_lower(Network([Affine([[1.0]])]), np.array([3.0]), np.array([0.0]))
+        assert Fraction(found) <= Fraction(k, 3) <= Fraction(found) * (1 + Fraction(1, 10**12))
+
+
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, None])

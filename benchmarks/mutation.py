@@ -132,7 +132,7 @@ SLOW = ("published", "test_a_larger_region", "test_neuron_below", "test_trajecto
         "test_largest_ellipsoid", "test_invariance", "test_bounds_and_newton", "test_no_false_proofs_near_singular",
         "test_a_plant_on_the_stability_limit", "test_states_of_the_cells", "test_every_statement",
         "test_uncertainty")  # fmt: skip
-WORD = r"\d[\w.]*(?:e-?\d+)?|\w+|\*\*|//|<<|>>|[<>=!]=|->|\S"
+WORD = r"\d[\d.]*(?:e-?\d+)?|\w+|\*\*|//|<<|>>|[<>=!]=|->|\S"
 ROOMS = ("intervals", "networks", "plants", "lmi", "proofs", "theorems")
 EXAMPLES = 20
 """Most examples of a law that are tried."""

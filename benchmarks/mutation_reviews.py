@@ -110,4 +110,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "units of which a few are needed"),
     ("check_cells _wrapped", r"^turns = ", r".*",
      "any number of turns is sound: what is beyond the grid's box is outside"),
+    ("check_cells _curved_line", r"^ends.append", "0 -> - 1", "one of the two ends again"),
+    ("small_gain _largest_level", r"Factor\(1,", "1 -> [02]", "how many rows: not read here"),
+    ("lmi/last_layer last_layer", r"own\[0\]", "0 -> - 1", "a list of one"),
 ]  # fmt: skip

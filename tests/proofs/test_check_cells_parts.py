@@ -223,9 +223,11 @@ def test_turns_of_programs() -> None:
         ["at_least", 0, 2],
         ["exp", 0],
         ["cos", 1],
+        ["add", 0, 8],
+        ["sub", 0, 8],
     ]
-    found = cc.Program(program(2, [3.0], code, list(range(22))), 2, 22, "p").turns(0)
-    assert found == [1, 0, 0, 1, 1, -1, 0, 0, None, None, 2, -1, None, 0, None, None, 0, 2, 0, None, None, 0]
+    found = cc.Program(program(2, [3.0], code, list(range(24))), 2, 24, "p").turns(0)
+    assert found == [1, 0, 0, 1, 1, -1, 0, 0, None, None, 2, -1, None, 0, None, None, 0, 2, 0, None, None, 0, None, None]
 
 
 # ----------------------------------------------------------------------------------------------------------------- loop

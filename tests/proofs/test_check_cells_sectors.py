@@ -340,3 +340,19 @@ def test_slopes_of_neurons_on_all_of_r_are_those_of_the_function(kind: str) -> N
         rise = np.diff(activation(kind, 1).value(inner[:, None])[:, 0]) / np.diff(inner)
         assert not (least > rise.min() + 1e-9 or most < rise.max() - 1e-9)  # NaN claims nothing
         assert not (least < -0.2 or most > 1.2)
+
+
+@pytest.mark.parametrize("a", [0.1, -0.5, 3.0, 0.999999])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e7])
+def test_lines_of_leaky_rectifiers_in_fractions(a: float, size: float) -> None:
+    """At the ends and at the kink, where the difference is largest."""
+    rng = np.random.default_rng(0)
+    layer = cc.Layer({"type": "leaky_relu", "n": 1, "negative_slope": [a.hex()]})
+    for _ in range(40):
+        lo, hi = np.sort(size * rng.uniform(-1, 1, 2))
+        slope, shift, error = (
+            Fraction(float(np.ravel(part)[0])) for part in layer.line(np.array([lo]), np.array([hi]))
+        )
+        for v in (lo, hi, *([0.0] if lo < 0 < hi else [])):
+            true = Fraction(float(v)) * (Fraction(a) if v < 0 else 1)
+            assert abs(true - slope * Fraction(float(v)) - shift) <= error

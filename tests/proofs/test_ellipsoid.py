@@ -165,6 +165,13 @@ def test_size_counts_roundings_of_the_square_relative_to_it(scale: float) -> Non
     assert 49 * (1 + 2.0**-45) <= square <= 49 * (1 + 2.0**-43)
 
 
+def test_size_counts_roundings_of_every_symbol() -> None:
+    """Columns (3, 4) and (5, 12): 25 + 169 + 2 * 63 for the square, 2^-44 of (5 + 13)^2 for its roundings."""
+    x = tuple(AffineForm(np.zeros(1), np.array([[a], [b]], dtype=float), np.zeros(1)) for a, b in ((3, 5), (4, 12)))
+    size = Fraction(float(ellipsoid(np.eye(2)).size(x)[0])) / Fraction(1 + 2.0**-36)
+    assert abs((size**2 - 320) * 2**44 - 324) < 8
+
+
 @pytest.mark.parametrize("size", [5e-324, 2.0**-1000, 2.0**-900, 2.0**-600])
 def test_what_underflows_is_not_taken_for_nothing(size: float) -> None:
     """Squares below every number: the bound of a size, the reach of a set, a box that leaves a smaller set."""

@@ -113,5 +113,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("check_cells _curved_line", r"^ends.append", "0 -> - 1", "one of the two ends again"),
     ("small_gain _largest_level", r"Factor\(1,", "1 -> [02]", "how many rows: not read here"),
     ("lmi/last_layer last_layer", r"own\[0\]", "0 -> - 1", "a list of one"),
-    ("ellipsoid (smallest|ball_cells)", r"2\.0\*\*-40|^near = ", "40 -> (39|41)|<= -> <", "there is room: 2^-48 is enough"),
+    ("ellipsoid (smallest|ball_cells)", r"2\.0\*\*-40|^near = ", "40 -> (39|41)|<= -> <",
+     "there is room: 2^-48 is enough"),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ direction should fail a test.
     python benchmarks/mutation.py table RESULTS.jsonl DRAWN.jsonl > benchmarks/mutation.md
 
 `again` tries once more those that lived, after tests were added, and forgets mutants of lines that are no more: on a
-copy of what was drawn, which the table reads, too.
+copy of what was drawn, which the table reads, too. `run` on that copy then draws from the lines that are new.
 
 The mutations are those of cosmic-ray (an operator to its opposite, < to <=, a number by one, a sign or a "not" dropped,
 and to or, True to False) and one of ours: rounding directions (up and down, inf and -inf, floor and ceil, maximum and
@@ -439,7 +439,7 @@ def run(results: Path, sample: int | None, only: str, seed: int) -> None:
 
 def _draw(results: Path, module: str, sample: int | None, seed: int) -> None:
     lines = results.read_text().splitlines() if results.exists() else []
-    known = {tuple(json.loads(line)["mutant"]) for line in lines}
+    known = {_change(json.loads(line)) for line in lines}
     tests = existing([*MODULES[module], VALUES])
     verdict, cpu = outcome(module, source(module), tests, 3600)
     if verdict != "survived":
@@ -450,23 +450,27 @@ def _draw(results: Path, module: str, sample: int | None, seed: int) -> None:
     random.Random(seed).shuffle(drawn)
     original, counts = meaning(source(module)), Counter[str]()
     for mutant in drawn[:sample]:
-        key = (module, mutant.operator, mutant.occurrence, mutant.line)
-        if key in known:
-            continue
         text = mutant.text
         changed = None if text is None else meaning(text)
         if changed is None or changed == original:
             continue
-        verdict, used = outcome(module, text, tests, 3 * cpu + 6)
-        counts[verdict] += 1
         before, after = source(module).splitlines(), str(text).splitlines()
         line = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), mutant.line - 1)
-        record = {"mutant": key, "function": function_at(module, mutant.line), "kind": mutant.kind,
-                  "verdict": verdict, "seconds": round(used, 2),
-                  "all": len(everything), "before": before[line].strip(), "after": after[line].strip()}  # fmt: skip
+        record = {"mutant": (module, mutant.operator, mutant.occurrence, mutant.line),
+                  "function": function_at(module, mutant.line), "kind": mutant.kind, "all": len(everything),
+                  "before": before[line].strip(), "after": after[line].strip()}  # fmt: skip
+        if _change(record) in known:
+            continue
+        verdict, used = outcome(module, text, tests, 3 * cpu + 6)
+        counts[verdict] += 1
         with results.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record | {"verdict": verdict, "seconds": round(used, 2)}) + "\n")
     print(f"{module}: {dict(counts)} of {len(everything)}, tests {cpu:.1f} s", flush=True)
+
+
+def _change(record: dict[str, Any]) -> tuple[str, ...]:
+    """What tells a mutant from the others, wherever its line has moved."""
+    return *record["mutant"][:2], record["function"], record["before"], record["after"]
 
 
 def again(results: Path, only: str) -> None:

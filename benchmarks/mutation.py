@@ -476,29 +476,26 @@ def _change(record: dict[str, Any]) -> tuple[str, ...]:
 def again(results: Path, only: str) -> None:
     os.chdir(ROOT)
     records = [json.loads(line) for line in results.read_text().splitlines()]
-    living = [m for m in MODULES if re.search(only, m) and any(_lives(r, m) for r in records)]
-    preload("proofs/check" in living)
-    for module in living:
+    drawn = [m for m in MODULES if re.search(only, m) and any(r["mutant"][0] == m for r in records)]
+    preload("proofs/check" in drawn)
+    for module in drawn:
         with apart() as own:
             if own:
                 load_independent(module)
                 _again(results, module)
 
 
-def _lives(record: dict[str, Any], module: str) -> bool:
-    return bool(record["mutant"][0] == module and record["verdict"] == "survived")
-
-
 def _again(results: Path, module: str) -> None:
     records = [json.loads(line) for line in results.read_text().splitlines()]
     lines, tests = [line.strip() for line in source(module).splitlines()], existing([*MODULES[module], VALUES])
-    cpu = outcome(module, source(module), tests, 3600)[1]
+    living = any(r["mutant"][0] == module and r["verdict"] == "survived" for r in records)
+    cpu = outcome(module, source(module), tests, 3600)[1] if living else 0.0
     everything, kept = mutants(module), list[dict[str, Any]]()
     for done, record in enumerate(records):
-        if not _lives(record, module):
+        if record["mutant"][0] != module or (record["before"] in lines and record["verdict"] != "survived"):
             kept.append(record)
             continue
-        for mutant in everything:
+        for mutant in everything if record["before"] in lines else ():
             if (
                 mutant.operator == record["mutant"][1]
                 and record["before"] == lines[mutant.line - 1]

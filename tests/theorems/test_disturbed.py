@@ -6,7 +6,10 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,7 @@ from lipctrl.plants.loop import Loop
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import from_hex, hex_array, write_certificate
 from lipctrl.results import TheoremResult, Verdict
-from lipctrl.theorems.disturbed import find_disturbed, rounding_error
+from lipctrl.theorems.disturbed import _final, find_disturbed, rounding_error
 from lipctrl.theorems.rows import certificate_with_head, disturbed_lyapunov
 from tests.networks.test_float32 import exact, random_network, single
 
@@ -95,6 +98,32 @@ def test_false_claims_are_rejected(certificate: dict[str, Any], tmp_path: Path, 
     damaged["disturbed"]["arithmetic"] = "float16"
     assert not lipctrl.check(write_certificate(damaged, tmp_path / "row.json")).accepted
     assert not lipctrl.check(write_certificate(certificate | {"disturbed": {}}, tmp_path / "row.json")).accepted
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+@pytest.mark.parametrize("error", [1e-2, 1e-9, 1e-170])
+def test_the_radius_of_the_final_ball_in_fractions(m: int, error: float) -> None:
+    """beta < eta r / 2 for beta^2 = max of (B d)'P(B d) over |d_i| <= error, and r is not much larger."""
+    rng = np.random.default_rng(m)
+    for decay in (0.5, 1e-3):
+        F, B = rng.standard_normal((3, 3)), rng.standard_normal((3, m)) * 0.001
+        P = F @ F.T
+        plant = SimpleNamespace(B=B, n_inputs=m)
+        statement: Any = SimpleNamespace(loop=SimpleNamespace(plant=plant), generators=np.eye(3), bounds=())
+        found = _final(statement, {"P": P}, decay, error, "real")
+        assert found is not None and (found.action_error, found.decay, found.tails) == (error, decay, [])
+        exact = [[Fraction(float(v)) for v in row] for row in P]
+        worst = Fraction(0)
+        for signs in product((-1, 1), repeat=m):
+            x = [sum(Fraction(float(b)) * s for b, s in zip(row, signs, strict=True)) * Fraction(error) for row in B]
+            worst = max(worst, sum(exact[i][j] * x[i] * x[j] for i in range(3) for j in range(3)))
+        assert worst < (Fraction(decay) * Fraction(found.radius) / 2) ** 2
+        if m == 1:
+            assert found.radius <= 2.03 * np.sqrt(float(B[:, 0] @ P @ B[:, 0])) * error / decay + 1e-140
+        if error > 1e-100:
+            assert _final(statement, {"P": P * (1.1 / found.radius) ** 2}, decay, error, "real") is None
+        statement.generators = None
+        assert _final(statement, {"P": P}, decay, error, "real") is None
 
 
 def test_errors_that_are_too_large_are_inconclusive() -> None:

@@ -26,6 +26,7 @@ from lipctrl.plants.loop import Loop
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import from_hex, hex_array, write_certificate
 from lipctrl.results import TheoremResult, Verdict
+from lipctrl.theorems import disturbed
 from lipctrl.theorems.disturbed import _final, find_disturbed, rounding_error
 from lipctrl.theorems.rows import certificate_with_head, disturbed_lyapunov
 from tests.networks.test_float32 import exact, random_network, single
@@ -117,13 +118,24 @@ def test_the_radius_of_the_final_ball_in_fractions(m: int, error: float) -> None
         for signs in product((-1, 1), repeat=m):
             x = [sum(Fraction(float(b)) * s for b, s in zip(row, signs, strict=True)) * Fraction(error) for row in B]
             worst = max(worst, sum(exact[i][j] * x[i] * x[j] for i in range(3) for j in range(3)))
-        assert worst < (Fraction(decay) * Fraction(found.radius) / 2) ** 2
+        assert found.radius > 0 and worst < (Fraction(decay) * Fraction(found.radius) / 2) ** 2
         if m == 1:
             assert found.radius <= 2.03 * np.sqrt(float(B[:, 0] @ P @ B[:, 0])) * error / decay + 1e-140
         if error > 1e-100:
             assert _final(statement, {"P": P * (1.1 / found.radius) ** 2}, decay, error, "real") is None
         statement.generators = None
         assert _final(statement, {"P": P}, decay, error, "real") is None
+
+
+def test_errors_of_float32_are_added_to_those_of_the_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1/8 and 1/16 are 3/16, of P = 1 and B = 1/64."""
+    monkeypatch.setattr(disturbed, "rounding_error", lambda *_: (np.array([0.125]), [{"a": 1}]))
+    monkeypatch.setattr(disturbed, "region_inputs", lambda *_: None)
+    plant = SimpleNamespace(B=np.array([[1 / 64]]), n_inputs=1)
+    statement: Any = SimpleNamespace(loop=SimpleNamespace(plant=plant, network=None), generators=np.eye(1), bounds=())
+    found = _final(statement, {"P": np.eye(1)}, 0.25, 0.0625, "float32")
+    assert found is not None and found.tails == [{"a": 1}] and found.rounding.tolist() == [0.125]
+    assert 2 * (3 / 16 / 64) / 0.25 < found.radius <= 1.02 * 2 * (3 / 16 / 64) / 0.25
 
 
 def test_errors_that_are_too_large_are_inconclusive() -> None:

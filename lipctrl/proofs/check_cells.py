@@ -1174,7 +1174,8 @@ def prove_decrease(loop: Loop, outer: Ellipsoid, steps: int, before: Sequence[El
         lowest = np.sqrt(np.sum(np.maximum(np.abs(centers) - halves, 0.0) ** 2, axis=1)) * (1.0 - outer.gap - 2.0**-40)
         done = lowest > outer.radius
         x = outer.points(centers, halves)
-        _hold(done, np.arange(len(done)), _holder([form.c for form in x], before), x, before)
+        which, depth = _deepest([form.c for form in x], before)
+        _hold(done, np.arange(len(done)), np.where(depth >= 0.0, which, -1), x, before)
         left = np.nonzero(~done)[0]
         when, where = _route(loop, outer, before, [form.c[left] for form in x], centers[left], steps)
         start = [form.take(left) for form in x]
@@ -1220,13 +1221,13 @@ def _bends(loop: Loop, outer: Ellipsoid) -> Array:
     return np.maximum(bends, 0.1 * most) if 0.0 < most < math.inf else np.ones(n)
 
 
-def _holder(x: Sequence[Array], sets: Sequence[Ellipsoid]) -> Array:
-    """The number of a set that seems to hold each point; -1: none."""
-    holder = np.full(len(x[0]), -1)
+def _deepest(x: Sequence[Array], sets: Sequence[Ellipsoid]) -> tuple[Array, Array]:
+    """The set that seems to hold each point most deeply: its number, and 1 - abs(T (x - center))^2 / radius^2."""
+    which, depth = np.full(len(x[0]), -1), np.full(len(x[0]), -np.inf)
     for i, one in enumerate(sets):
-        away = one.T @ (np.stack(x) - one.center[:, None])
-        holder[np.sum(away**2, axis=0) <= one.radius**2] = i
-    return holder
+        inside = 1.0 - np.sum((one.T @ (np.stack(x) - one.center[:, None])) ** 2, axis=0) / one.radius**2
+        which, depth = np.where(inside > depth, i, which), np.maximum(inside, depth)
+    return which, depth
 
 
 def _hold(done: Array, places: Array, holder: Array, forms: Sequence[Form], sets: Sequence[Ellipsoid]) -> None:
@@ -1251,11 +1252,10 @@ def _route(
         x = [number.value.c for number in loop.step([Number(form) for form in empty])]
         after = np.sum((outer.T @ (np.stack(x) - outer.center[:, None])) ** 2, axis=0)
         room = 1.0 - after / np.maximum(value[moving], TINY)
-        score, goal = room / 0.03, np.full(len(moving), -1)
-        for i, one in enumerate(before):
-            inside = 1.0 - np.sum((one.T @ (np.stack(x) - one.center[:, None])) ** 2, axis=0) / one.radius**2
-            deeper = ((goal >= 0) | (score < 1.0)) & (inside / 0.2 > score)
-            score, goal = np.where(deeper, inside / 0.2, score), np.where(deeper, i, goal)
+        which, depth = _deepest(x, before)
+        score, deep = room / 0.03, depth / 0.2
+        enters = (score < 1.0) & (deep > score)
+        score, goal = np.where(enters, deep, score), np.where(enters, which, -1)
         better = score > best[moving]
         chosen = moving[better]
         when[chosen], where[chosen], best[chosen] = count, goal[better], score[better]

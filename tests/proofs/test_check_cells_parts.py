@@ -789,6 +789,8 @@ def test_v_falls_outside_the_sets_before(monkeypatch: pytest.MonkeyPatch) -> Non
     decrease(loop(0.5, 0.25, 0.125), 1.0, 1, 0.3)
     with pytest.raises(Rejected):  # V of (x / 2 + d)^2 may grow below 1/4
         decrease(loop(0.5, 0.25, 0.125), 1.0, 1, 0.2)
+    # the edge of a set that lies deep in another is no edge
+    cc.prove_decrease(loop(0.5, 0.25, 0.125), ellipsoid(1.0), 1, [ellipsoid(0.3), ellipsoid(0.05, (0.1, 0.0))])
     # in the coordinates of the set: V = |T x|^2
     decrease(loop(0.9, 0.1), 1.0, 1, 0.1, T=np.array([[1.0, 0.1], [0.0, 1.0]]))
     with pytest.raises(Rejected):
@@ -798,7 +800,9 @@ def test_v_falls_outside_the_sets_before(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_sets_that_seem_to_hold_points_and_routes() -> None:
     sets = [ellipsoid(1.0), ellipsoid(0.5, (3.0, 0.0)), ellipsoid(2.0, T=np.diag([1.0, 4.0]))]
     x = [np.array([0.5, 3.4, 1.5, 9.0, 0.0, 2.0]), np.array([0.0, 0.0, 0.0, 0.0, 0.9, 0.0])]
-    assert cc._holder(x, sets).tolist() == [2, 1, 2, -1, 0, 2]
+    which, depth = cc._deepest(x, sets)
+    assert which.tolist() == [2, 1, 2, 2, 0, 2]  # (0, .9): .19 deep in the first, V = 12.96 of 4 in the last
+    assert depth[[0, 1, 2, 3]] == pytest.approx([1 - 0.25 / 4, 1 - 0.16 / 0.25, 1 - 2.25 / 4, 1 - 81 / 4])
     done = np.zeros(4, dtype=bool)
     forms = [
         Form(np.array([0.5, 5.0, 3.1]), np.zeros((0, 3)), np.zeros(3)),

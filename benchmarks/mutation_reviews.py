@@ -115,4 +115,5 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("lmi/last_layer last_layer", r"own\[0\]", "0 -> - 1", "a list of one"),
     ("ellipsoid (smallest|ball_cells)", r"2\.0\*\*-40|^near = ", "40 -> (39|41)|<= -> <",
      "there is room: 2^-48 is enough"),
+    ("lmi/blocks _spread", r"^if len\(place\) == width", ".*", "spreads what is in place already"),
 ]  # fmt: skip

@@ -176,6 +176,9 @@ ARGUMENTS = [
     Fraction(-41),
     Fraction(1, 2**120),
     Fraction(-1, 2**70),
+    Fraction(1),
+    Fraction(-1),
+    Fraction(30),
 ]
 
 
@@ -239,6 +242,16 @@ def test_least_values_of_convex_concave_and_unknown_functions() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("below", [Fraction(0), Fraction(1, 10**6), Fraction(1, 3)])
+@pytest.mark.parametrize("above", [Fraction(0), Fraction(1, 10**6), Fraction(1, 3)])
+def test_least_values_where_slopes_are_known_roughly(below: Fraction, above: Fraction) -> None:
+    """Where the sign of the slope is not known the least value is as far below as the slope allows on either side."""
+    f, slope = parabola(1)
+    for a, b in ((0, 3), (Fraction(1, 2), Fraction(7, 4)), (0, Fraction(21, 10)), (Fraction(1, 10), 9)):
+        found = ck._minimum(f, lambda x: (slope(x)[0] - below, slope(x)[1] + above), Fraction(a), Fraction(b), 1)
+        assert 1 - (below + above) * (b - a) - Fraction(1, 10**9) <= found <= 1
 
 
 def test_networks_are_read_as_a_chain_of_affine_and_scalar_layers() -> None:
@@ -1004,6 +1017,19 @@ def test_the_jacobian_is_enclosed_to_its_last_digits(monkeypatch: pytest.MonkeyP
         middle, radius = (Fraction(m.rows[0][0]) * Fraction(2) ** m.exponent for m in (gain, spread))
         exact_middle, exact_radius = (flint.arb(flint.fmpq(v.numerator, v.denominator)) for v in (middle, radius))
         assert abs(exact_middle - true) <= exact_radius and radius < Fraction(1, 10**50)
+
+
+@pytest.mark.parametrize("units", [0, 1, 2, 3])
+def test_slopes_known_to_a_unit_of_the_grid(monkeypatch: pytest.MonkeyPatch, units: int) -> None:
+    """Between 1 and `units` more, times 3000: both ends lie within the radius of the Jacobian."""
+    unit = Fraction(1, 2**ck.GRID)
+    policy = ck.read_network(network(affine([[3000.0]]), neurons("tanh"), affine([[1.0]])))
+    monkeypatch.setattr(type(policy.activations[0][0]), "slopes", lambda self, low, high: (unit, (1 + units) * unit))
+    gain, spread = ck.jacobian(policy, [Fraction(1, 3)])
+    middle, radius = (Fraction(m.rows[0][0]) * Fraction(2) ** m.exponent for m in (gain, spread))
+    for end in (unit, (1 + units) * unit):
+        assert abs(3000 * end - middle) <= radius
+    assert radius <= (1500 * (units + 1) + 8) * unit
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,4 +119,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("proofs/check prove_positive", r"_limit\(", ".*", "an estimate of the time it will take"),
     ("proofs/check positive_definite", r"row\[-1\] <= 0", "0 -> - 1",
      "a diagonal of 0 leaves nothing above c: not proved either"),
+    ("proofs/check _expm1", r"x \* x / 2", r"2 -> 1", "x + x^2 is above x + x^2 / 2, too"),
+    ("proofs/check positive_definite", r"59, 119, 239", r".*", "with how many digits the proof is tried"),
 ]  # fmt: skip

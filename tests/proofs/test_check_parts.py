@@ -254,6 +254,22 @@ def test_least_values_where_slopes_are_known_roughly(below: Fraction, above: Fra
         assert 1 - (below + above) * (b - a) - Fraction(1, 10**9) <= found <= 1
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_least_values_where_a_slope_may_be_almost_zero_and_is_not(side: int) -> None:
+    """Between 1 and 1.4 all that is known of the slope x - 1 is that it lies in [-1e-6, x - 1]; and mirrored at 1."""
+
+    def rough(x: Fraction) -> ck.Range:
+        at = x - 1
+        return (Fraction(-100), at) if at < 0 else (Fraction(-1, 10**6), at) if at < Fraction(2, 5) else (at, at)
+
+    def slope(x: Fraction) -> ck.Range:
+        low, high = rough(1 + side * (x - 1))
+        return (low, high) if side > 0 else (-high, -low)
+
+    ends = sorted(1 + side * v for v in (Fraction(-1, 10), Fraction(9, 20)))
+    assert ck._minimum(parabola(1)[0], slope, *ends, 1) <= 1
+
+
 def test_networks_are_read_as_a_chain_of_affine_and_scalar_layers() -> None:
     """Identities between neighbours of one kind and at the ends; widths and parameters checked; the digest."""
     read = ck.read_network(

@@ -121,4 +121,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "a diagonal of 0 leaves nothing above c: not proved either"),
     ("proofs/check _expm1", r"x \* x / 2", r"2 -> 1", "x + x^2 is above x + x^2 / 2, too"),
     ("proofs/check positive_definite", r"59, 119, 239", r".*", "with how many digits the proof is tried"),
+    ("proofs/certificate read_certificate", r"MAX_BYTES \+ 1", "1 -> 2", "one more is read before it is refused"),
+    ("proofs/checking", r"seconds: float = 600", ".*", "a limit of time"),
 ]  # fmt: skip

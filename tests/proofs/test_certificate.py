@@ -16,6 +16,7 @@ from lipctrl.errors import CertificateError
 from lipctrl.networks.enclosure import InputSet, layer_bounds
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.plant import Plant
+from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import (
     MAX_BYTES,
     bounds_block,
@@ -27,6 +28,8 @@ from lipctrl.proofs.certificate import (
     read_certificate,
     write_certificate,
 )
+from lipctrl.proofs.check import MAX_BYTES as checker_limit
+from lipctrl.proofs.check import check
 
 HEAD = b'{"format": "lipctrl-certificate", "version": 1'
 PACKED = gzip.compress(HEAD + b"}", mtime=0)
@@ -159,3 +162,26 @@ def test_blocks_hold_the_numbers_of_what_they_describe():
     (everywhere,) = bounds_block(layer_bounds(network))
     assert everywhere["range"] is None
     assert everywhere["relaxation"] is None
+
+
+def test_what_is_written_is_what_the_checkers_read(tmp_path):
+    """The head of both formats, and their limit of size."""
+    written = json.loads(write_certificate({"theorem": "none"}, tmp_path / "c.json").read_text())
+    assert written == {"format": "lipctrl-certificate", "version": 1, "theorem": "none"}
+    assert check(tmp_path / "c.json").readable
+    assert check_cells.check(write_certificate({"theorem": "region_of_attraction"}, tmp_path / "r.json"))[0] == 1
+    assert MAX_BYTES == check_cells.MAX_BYTES == checker_limit
+    assert type(from_hex(hex_array(0.5))) is float
+
+
+@pytest.mark.parametrize("name", ["c.json", "c.json.gz"])
+def test_files_up_to_the_limit_are_read(name, tmp_path, monkeypatch):
+    path = write_certificate({"theorem": "none"}, tmp_path / name)
+    size = len(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    for limit, fits in ((size, True), (size - 1, False)):
+        monkeypatch.setattr("lipctrl.proofs.certificate.MAX_BYTES", limit)
+        if fits:
+            assert read_certificate(path)["theorem"] == "none"
+        else:
+            with pytest.raises(CertificateError, match=f"larger than {limit} bytes"):
+                read_certificate(path)

@@ -123,4 +123,9 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("proofs/check positive_definite", r"59, 119, 239", r".*", "with how many digits the proof is tried"),
     ("proofs/certificate read_certificate", r"MAX_BYTES \+ 1", "1 -> 2", "one more is read before it is refused"),
     ("proofs/checking", r"seconds: float = 600", ".*", "a limit of time"),
+    ("region_certificate region_certificate", r"parts\[0\]", "0 -> - 1",
+     "all parts have one policy and one kind of error"),
+    ("region_certificate _packed", r"zlib", "9 -> .*", "how much it is compressed"),
+    ("_certificate$|_certificate \w+", r"^\*,", ".*", "how arguments are given"),
+    ("lmi/deviations", r"^_GROW|2\.0\*\*-30", "36 -> (35|37)|900 -> (899|901)|30 -> (29|31)", "there is room"),
 ]  # fmt: skip

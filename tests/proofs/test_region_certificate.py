@@ -138,6 +138,9 @@ def test_parts_stand_after_the_one_that_holds_them_and_once() -> None:
     assert [part["parameters"] for part in inner] == [[hex_array([0.9, 1.0])], [hex_array([1.0, 1.1])]]
     assert places(second) == [[3]] and [places(part) for part in inner] == [[[1]], [[1]]]
     assert second["core"] == ellipsoid(CORE) and "core" not in inner[0]
+    quarter = cells(ClosedLoop(Pendulum(mass=(0.9, 0.95)), NETWORK), (), halves[0])
+    three = region_certificate([Part(quarter, REST)], LOW, HIGH, 0.5)["parts"]
+    assert [part.get("within") for part in three] == [None, 0, 1]
     own = region_certificate(proved[:1], LOW, HIGH, 0.5)
     assert own["model"] == model_block(alone.loop.model)
 

@@ -126,6 +126,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("region_certificate region_certificate", r"parts\[0\]", "0 -> - 1",
      "all parts have one policy and one kind of error"),
     ("region_certificate _packed", r"zlib", "9 -> .*", "how much it is compressed"),
-    ("_certificate$|_certificate \w+", r"^\*,", ".*", "how arguments are given"),
+    (r"_certificate$|_certificate \w+", r"^\*,", ".*", "how arguments are given"),
     ("lmi/deviations", r"^_GROW|2\.0\*\*-30", "36 -> (35|37)|900 -> (899|901)|30 -> (29|31)", "there is room"),
 ]  # fmt: skip

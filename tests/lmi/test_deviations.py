@@ -128,6 +128,19 @@ def test_kinds_of_products_and_quotients() -> None:
                     assert abs(true - out.G[0] @ z) <= out.r[0] + 1e-15
 
 
+@pytest.mark.parametrize(("operation", "signs"), [("add", (1.0, 1.0)), ("sub", (1.0, -1.0)), ("neg", (-1.0,))])
+def test_sums_and_signs_are_linear(operation: str, signs: tuple[float, ...]) -> None:
+    channels, given = Channels(2), [deviation((2.0, 2.5), [0.5, 0.0], 0.25), deviation((4.0, 4.5), [1.0, 3.0], 0.5)]
+    out = channels._instruction(operation, given[: len(signs)])
+    row = sum(s * np.array(part.rows.dense((2,))) for s, part in zip(signs, given, strict=False))
+    assert not channels.blocks and np.array_equal(out.rows.dense((2,)), row)
+    assert np.array_equal(out.G, sum(s * part.G for s, part in zip(signs, given, strict=False)))
+    assert out.r[0] == pytest.approx(sum(part.r[0] for part in given[: len(signs)]), rel=1e-9)
+    ends = [sum(s * v for s, v in zip(signs, pair, strict=True)) for pair in product((2.0, 2.5), (4.0, 4.5)[: len(signs)])
+            ] if len(signs) > 1 else [-2.0, -2.5]  # fmt: skip
+    assert (out.rest.lo[0], out.rest.hi[0]) == (min(ends), max(ends))
+
+
 def test_rows_of_what_is_stacked() -> None:
     parts = [deviation((0.0, 1.0), [1.0, 2.0], 3.0, PARAMETER), deviation((2.0, 3.0), [4.0, 5.0], 6.0)]
     both = stack([Deviation(parts[0].rest, Factor(1, {}), parts[0].G, parts[0].r, PARAMETER), parts[1]])

@@ -275,6 +275,18 @@ def test_products_of_every_kind() -> None:
     assert low.kind == cc.PARAMETER and not np.any(low.rows.mid) and not np.any(low.G) and not np.any(low.r)
 
 
+@pytest.mark.parametrize(("name", "signs"), [("add", (1.0, 1.0)), ("sub", (1.0, -1.0)), ("neg", (-1.0,))])
+def test_sums_and_signs_are_linear(name: str, signs: tuple[float, ...]) -> None:
+    given = [deviation(2.0, 2.5, [0.5, 0.0], 0.25), deviation(4.0, 4.5, [1.0, 3.0], 0.5)][: len(signs)]
+    given[-1].rows.mid[0, 1] = 7.0
+    sectors = Recorded()
+    out = sectors._instruction(name, given, 0.0, (np.array([1.0]), np.array([2.0])))
+    assert sectors.used == 0 and (out.lo[0], out.hi[0], out.kind) == (1.0, 2.0, cc.STATE)
+    assert np.array_equal(out.rows.mid, sum(s * part.rows.mid for s, part in zip(signs, given, strict=True)))
+    assert np.array_equal(out.G, sum(s * part.G for s, part in zip(signs, given, strict=True)))
+    assert sum(part.r[0] for part in given) <= out.r[0] <= sum(part.r[0] for part in given) * CLOSE
+
+
 def test_a_signal_by_hand() -> None:
     """w = middle dv + half s, and t (s - dv)(s + dv) twice; a sector of no width is no signal."""
     v = cc._stack([deviation(0.0, 0.0, [1.0, 0.0], 0.0), deviation(0.0, 0.0, [0.0, 1.0], 0.0)])

@@ -128,4 +128,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("region_certificate _packed", r"zlib", "9 -> .*", "how much it is compressed"),
     (r"_certificate$|_certificate \w+", r"^\*,", ".*", "how arguments are given"),
     ("lmi/deviations", r"^_GROW|2\.0\*\*-30", "36 -> (35|37)|900 -> (899|901)|30 -> (29|31)", "there is room"),
+    ("lmi/deviations (_quotient|_instruction|_product)", r"np.zeros\(1\), rest", "1 -> [02]",
+     "the values at rest are given: nothing is added to them"),
+    ("lmi/deviations slopes", r"np.ones\(\(1", "1 -> 2", "the first row of two that are alike"),
 ]  # fmt: skip

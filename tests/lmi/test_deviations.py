@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from lipctrl.errors import LipctrlError
 from lipctrl.intervals.ball import Ball
 from lipctrl.intervals.interval import Interval
 from lipctrl.lmi.deviations import CONSTANT, PARAMETER, STATE, Channels, Deviation, stack
@@ -138,6 +139,17 @@ def test_sums_and_signs_are_linear(operation: str, signs: tuple[float, ...]) -> 
     assert out.r[0] == pytest.approx(sum(part.r[0] for part in given[: len(signs)]), rel=1e-9)
     ends = [sum(s * v for s, v in zip(signs, pair, strict=False)) for pair in product((2.0, 2.5), (4.0, 4.5))]
     assert (out.rest.lo[0], out.rest.hi[0]) == (min(ends), max(ends))
+
+
+@pytest.mark.parametrize("divisor", [(0.0, 1.0), (-1.0, 0.0), (-1.0, 1.0), (0.25, 1.0), (-1.0, -0.25)])
+def test_a_divisor_that_may_vanish_is_refused(divisor: tuple[float, float]) -> None:
+    a, b = deviation((2.0, 2.0), [0.5, 0.0], 0.0), deviation(divisor, [0.0, 0.0], 0.0, PARAMETER)
+    b = Deviation(b.rest, b.rows, np.array([[0.0, 0.3]]), b.r, STATE)
+    with np.errstate(all="ignore"), pytest.raises(LipctrlError):
+        Channels(2)._quotient(a, b, Interval(np.array([2.0])))
+    for gain in ((1.0, np.inf), (-np.inf, 1.0), (np.nan, 1.0)):
+        with pytest.raises(LipctrlError), np.errstate(all="ignore"):
+            Channels(2)._gain(Interval(*(np.array([g]) for g in gain)), a, a.rest)
 
 
 def test_rows_of_what_is_stacked() -> None:

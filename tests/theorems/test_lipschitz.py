@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from lipctrl.theorems import attained
 from lipctrl.theorems import lipschitz as theorem
 from lipctrl.theorems.attained import attained_slope, slope_lower
 from lipctrl.theorems.lipschitz import box_region, lipschitz
+from lipctrl.theorems.spectral import product_bound
 from tests.networks_for_tests import random_network
 
 KINDS = ("relu", "tanh", "sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus", "hardtanh", "identity")
@@ -252,3 +254,17 @@ def test_published_weights(benchmarks, file, neuron):
 def test_published_layer_bound(benchmarks):
     bound = lipschitz(published(benchmarks / "lipsdp/random_weights.mat"), "layer")
     assert bound.upper == pytest.approx(39.839, abs=6e-4)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_product_of_norms_is_rounded_up(seed):
+    """Of scalar layers |w_1 ... w_l| times the steepest slopes, in fractions; the largest of both ends counts."""
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(0.5, 2.0, 4) * rng.choice([-1, 1], 4)
+    network = Network([part for w in weights for part in (Affine([[w]]), Elementwise("tanh", 1))][:-1])
+    slopes = [(-1.7, 0.3), (0.1, 0.9), (-0.2, 1.1)]
+    bounds = [SimpleNamespace(slope_lower=np.array([a]), slope_upper=np.array([b])) for a, b in slopes]
+    true = Fraction(1)
+    for factor in (*map(abs, weights), 1.7, 0.9, 1.1):
+        true *= Fraction(float(factor))
+    assert true <= Fraction(product_bound(network, bounds)) <= true * (1 + Fraction(1, 10**13))

@@ -268,3 +268,10 @@ def test_the_product_of_norms_is_rounded_up(seed):
     for factor in (*map(abs, weights), 1.7, 0.9, 1.1):
         true *= Fraction(float(factor))
     assert true <= Fraction(product_bound(network, bounds)) <= true * (1 + Fraction(1, 10**13))
+
+
+def test_the_steepest_neuron_of_a_layer_counts():
+    network = Network([Affine(np.eye(2)), Elementwise("tanh", 2), Affine([[3.0, 4.0]])])
+    for lower, upper, steepest in (([0.0, 0.0], [0.3, 1.25], 1.25), ([-1.5, 0.0], [0.3, 1.25], 1.5)):
+        bounds = [SimpleNamespace(slope_lower=np.array(lower), slope_upper=np.array(upper))]
+        assert 5 * steepest <= product_bound(network, bounds) <= 5 * steepest * (1 + 1e-12)

@@ -21,7 +21,9 @@ from lipctrl.theorems.cma import cma
 
 Array = NDArray[np.float64]
 
-_SAMPLES, _FRESH, _ROUNDS = 12_000, 30_000, 6
+_SAMPLES, _SAMPLES_BEYOND = {2: (4_000, 10_000)}, (12_000, 30_000)
+"""States that a shape is chosen by, and fresh ones that it is tested by, by dimension."""
+_ROUNDS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +67,15 @@ def candidate(
     start = max(inner, key=lambda e: e.volume)
     reach, failed = 3.0 * start.radius, np.zeros((0, loop.n))
     best: Ellipsoid | None = None
+    few, many = _SAMPLES.get(loop.n, _SAMPLES_BEYOND)
     for _ in range(_ROUNDS):
-        x = np.vstack([_samples(rng, start, reach, _SAMPLES), extra, failed])
+        x = np.vstack([_samples(rng, start, reach, few), extra, failed])
         shape = _best_shape(loop, start, inner, x, steps, eps, reach, wish, rng)
         if shape is None:
             return best, failed
         # fresh samples, followed downhill
         S = np.asarray(np.linalg.inv(shape.T), dtype=np.float64)
-        z = (_samples(rng, shape, shape.radius, _FRESH) - shape.center) @ shape.T.T
+        z = (_samples(rng, shape, shape.radius, many) - shape.center) @ shape.T.T
         plan = Plan.of(loop, shape, inner, S, z, steps, 0.5 * eps)
         bad = (plan.steps == 0) & (plan.start < 0)
         if not bad.any():

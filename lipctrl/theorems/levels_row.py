@@ -13,7 +13,8 @@ from lipctrl.plants.model import Model
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Region, TheoremResult
 from lipctrl.theorems.level_region import LEAST, MOST, LevelRegion, find_level_region
-from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, box_words, for_all, nothing_found, units_of
+from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, for_all, nothing_found
+from lipctrl.theorems.words import box_words, state_names, units_of
 
 NAME = "region of attraction (ellipsoids)"
 
@@ -72,7 +73,7 @@ def levels_row(
 
     if region is None:
         return nothing_found(NAME, NO_CORE, took, arithmetic), None
-    units = units_of(model)
+    units = units_of(state_names(model.state_names, model.n_states))
     largest = region.largest
     found = Region(
         "ellipsoids",

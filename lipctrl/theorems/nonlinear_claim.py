@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from lipctrl.intervals.interval import Interval
 from lipctrl.plants.model import Model
-from lipctrl.presentation import number_up
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems.level_region import LevelRegion
 from lipctrl.theorems.region import RegionOfAttraction
+from lipctrl.theorems.words import comes_within, errors_allowed, state_names
 
 NO_CORE = "no neighbourhood of the equilibrium was found in which the nonlinear loop contracts."
 
@@ -81,10 +78,9 @@ def for_all(model: Model, region: RegionOfAttraction | LevelRegion | None = None
     """What the claim allows, in words, to begin a sentence with; None: no errors."""
     inside = [f"{name} in [{low:g}, {high:g}]" for name, (low, high) in model.uncertain.items()]
     words = [f"for every constant value of {', '.join(inside)}"] if inside else []
-    if region is not None and region.action_error:
-        words.append(f"with each action wrong by at most {region.action_error:g} at each step")
-    if region is not None and region.arithmetic == "float32":
-        words.append(f"with the policy evaluated in float32 (wrong by at most {number_up(region.largest_rounding, 3)})")
+    if region is not None:
+        rounding = region.largest_rounding if region.arithmetic == "float32" else 0.0
+        words += [f"with {error}" for error in errors_allowed(region.action_error, region.arithmetic, rounding)]
     return ", ".join(words) + ": " if words else ""
 
 
@@ -93,19 +89,4 @@ def arrives(model: Model, region: RegionOfAttraction | LevelRegion | None = None
     its = "its equilibrium" if model.uncertain else "the equilibrium"
     if region is None or not region.disturbed:
         return f"converges to {its}"
-    sides = zip(state_names(model), region.final_half_widths, strict=True)
-    return f"comes and stays within {', '.join(f'{number_up(w, 3)} ({name})' for name, w in sides)} of {its}"
-
-
-def state_names(model: Model) -> tuple[str, ...]:
-    return model.state_names or tuple(f"x[{i}]" for i in range(model.n_states))
-
-
-def units_of(model: Model) -> str:
-    """The unit of a volume of states."""
-    names = state_names(model)
-    return " x ".join(names) if len(names) <= 4 else f"product of {len(names)} state units"
-
-
-def box_words(low: ArrayLike, high: ArrayLike) -> str:
-    return " x ".join(f"[{a:.5g}, {b:.5g}]" for a, b in zip(np.asarray(low), np.asarray(high), strict=True))
+    return f"{comes_within(state_names(model.state_names, model.n_states), region.final_half_widths)} of {its}"

@@ -35,7 +35,7 @@ from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
 from lipctrl.theorems.region_core import find_core, linear_loop
 from lipctrl.theorems.region_falsify import Failure, Simulation, exact_loops, find_failures, follow, simulate_domain
-from lipctrl.theorems.region_shape import find_ellipsoids
+from lipctrl.theorems.region_levels import find_levels
 
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -250,7 +250,7 @@ def find_region(
     if loop.disturbed and not stages:
         return None
     say("proving ellipsoids")
-    chain = find_ellipsoids(loop, core, deadline=time.perf_counter() + min(_ELLIPSOIDS * time_limit, 2.0))
+    chain = find_levels(loop, core, deadline=time.perf_counter() + min(_ELLIPSOIDS * time_limit, 2.0), max_steps=0)
     proved = CertifiedSet(loop, [core, *chain])
     history: list[tuple[float, float]] = []
 

@@ -32,8 +32,9 @@ Array = NDArray[np.float64]
 _KEPT, _GROWTH, _TARGETS, _PATIENCE = 4_000, 1.05, 4_000, 2
 _STRIDE = 4
 """V may fall after 4, 16, ... steps when one step gives no more."""
-_SHARES = (0.15, 0.07, 0.03)
-"""eps as a share of the linear loop's 1 - rho^2k: large first, for the chain's first links."""
+_SHARES = {2: (0.05, 0.015, 0.005)}
+_SHARES_BEYOND = (0.15, 0.07, 0.03)
+"""eps as a share of the linear loop's 1 - rho^2k, by dimension: large first, for the chain's first links."""
 _SPLITS = {1: 32, 2: 16, 3: 6, 4: 4, 5: 3}
 """Cells per axis to start with, by dimension."""
 
@@ -89,11 +90,12 @@ def find_levels(
     def grow(steps: int, wish: Wish, enough: Callable[[Ellipsoid], bool]) -> None:
         """Add levels as long as the search finds such that are worth it."""
         most = 1.0 - float(np.max(np.abs(np.linalg.eigvals(M)))) ** (2 * steps)
+        shares = _SHARES.get(loop.n, _SHARES_BEYOND)
         extra, share = np.zeros((0, loop.n)), 0
-        while share < len(_SHARES) and time.perf_counter() < deadline:
+        while share < len(shares) and time.perf_counter() < deadline:
             began = time.process_time()
             inner = [core, *chain]
-            wanted, failed = candidate(loop, inner, steps, _SHARES[share] * most, wish, extra, rng)
+            wanted, failed = candidate(loop, inner, steps, shares[share] * most, wish, extra, rng)
             extra = np.vstack([extra, failed])[-_KEPT:]
             if wanted is None or not enough(wanted):
                 share += 1

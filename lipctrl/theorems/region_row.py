@@ -20,19 +20,11 @@ from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
-from lipctrl.theorems.nonlinear_claim import (
-    NO_CORE,
-    Claim,
-    arrives,
-    box_words,
-    for_all,
-    local_row,
-    nothing_found,
-    units_of,
-)
+from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, for_all, local_row, nothing_found
 from lipctrl.theorems.region import RegionOfAttraction
 from lipctrl.theorems.region_falsify import REST, UNDECIDED, describe, fates, trajectory
 from lipctrl.theorems.region_parts import find_common_region
+from lipctrl.theorems.words import box_words, state_names, units_of
 
 Array = NDArray[np.float64]
 
@@ -105,7 +97,7 @@ def region_rows(
 
 
 def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResult:
-    units = units_of(model)
+    units = units_of(state_names(model.state_names, model.n_states))
     volume, largest = region.volume, None
     margin, arithmetic = region.share, region.arithmetic
     if volume == 0.0 and region.parts:

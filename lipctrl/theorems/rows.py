@@ -12,13 +12,13 @@ import numpy as np
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, selector
 from lipctrl.plants.loop import Loop
-from lipctrl.presentation import number_up
 from lipctrl.proofs.certificate import network_block, plant_block
 from lipctrl.proofs.verify import holds
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems import instability, lyapunov, small_gain
 from lipctrl.theorems.disturbed import find_disturbed
 from lipctrl.theorems.lyapunov_search import Found, find_global, find_local
+from lipctrl.theorems.words import comes_within, errors_allowed, state_names, units_of
 
 Row = Callable[[Loop, float], TheoremResult]
 INSTABILITY = "equilibrium instability"
@@ -29,6 +29,13 @@ EVERYWHERE = Region(kind="all", volume=None, units="")
 
 def _inconclusive(name: str, scope: str, reason: str, margin: float | None = None) -> TheoremResult:
     return TheoremResult(name, Verdict.INCONCLUSIVE, Trust.SAMPLED, "linear", scope, reason, margin)
+
+
+def _certified(name: str, reason: str, margin: float, region: Region, certificate: dict[str, Any]) -> TheoremResult:
+    scope = "global" if region.kind == "all" else "local"
+    return TheoremResult(
+        name, Verdict.CERTIFIED, Trust.PROVED, "linear", scope, reason, margin, region, certificate=certificate
+    )
 
 
 def equilibrium_stability(loop: Loop, seconds: float) -> TheoremResult:
@@ -79,16 +86,12 @@ def global_small_gain(loop: Loop, seconds: float) -> TheoremResult:
     )
     if not result.succeeds:
         return _inconclusive(name, "global", f"{figures}: more than 1.", 1 - result.product)
-    return TheoremResult(
+    return _certified(
         name,
-        Verdict.CERTIFIED,
-        Trust.PROVED,
-        "linear",
-        "global",
         f"every trajectory of the linear plant with the policy converges exponentially to the equilibrium ({figures}).",
         1 - result.product,
         EVERYWHERE,
-        certificate=_certificate("small_gain", loop, small_gain.claim(result)),
+        _certificate("small_gain", loop, small_gain.claim(result)),
     )
 
 
@@ -100,24 +103,20 @@ def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
             name, "local", "no box of observations was found on which the product of gains is at most 1."
         )
     region = _ellipsoid(loop, result.plant_part[1]["P"], result.level)
-    return TheoremResult(
+    return _certified(
         name,
-        Verdict.CERTIFIED,
-        Trust.PROVED,
-        "linear",
-        "local",
         f"every trajectory from an ellipsoid of {region} about the equilibrium converges exponentially to it "
         f"(product of gains {result.product:.4g}).",
         1 - result.product,
         region,
-        certificate=_certificate("small_gain", loop, small_gain.claim(result)),
+        _certificate("small_gain", loop, small_gain.claim(result)),
     )
 
 
 def _ellipsoid(loop: Loop, P: Array, level: float) -> Region:
-    names = loop.plant.state_names
-    units = " x ".join(names) if len(names) <= 4 else f"product of {len(names)} state units"
-    return Region("ellipsoid", lyapunov.ellipsoid_volume(P, level), units, loop.plant.x0, P, level)
+    return Region(
+        "ellipsoid", lyapunov.ellipsoid_volume(P, level), units_of(loop.plant.state_names), loop.plant.x0, P, level
+    )
 
 
 def global_lyapunov(loop: Loop, seconds: float) -> TheoremResult:
@@ -157,26 +156,17 @@ def _disturbed_row(loop: Loop, seconds: float, action_error: float, arithmetic: 
     P = values["P"]
     region = _ellipsoid(loop, P, 1.0)
     half = proved.radius * np.sqrt(np.diag(np.linalg.inv(P)))
-    names = loop.plant.state_names or tuple(f"x[{i}]" for i in range(len(half)))
-    allowed = [f"each action wrong by at most {action_error:g}"] if action_error else []
-    if arithmetic == "float32":
-        allowed.append(
-            f"the policy evaluated in float32 (wrong by at most {number_up(float(proved.rounding.max()), 3)})"
-        )
-    sides = ", ".join(f"{number_up(w, 3)} ({state})" for w, state in zip(half, names, strict=True))
+    within = comes_within(state_names(loop.plant.state_names, len(half)), half)
+    allowed = errors_allowed(action_error, arithmetic, float(proved.rounding.max()))
     assumptions = ["deterministic action", f"policy in {arithmetic} arithmetic", "plant in real arithmetic"]
     assumptions += [f"errors of each action up to {action_error!r}"] if action_error else []
-    return TheoremResult(
+    return _certified(
         name,
-        Verdict.CERTIFIED,
-        Trust.PROVED,
-        "linear",
-        "local",
         f"with {' and '.join(allowed)}: every trajectory from an ellipsoid of {region} about the equilibrium stays in "
-        f"it, and comes and stays within {sides} of the equilibrium.",
+        f"it, and {within} of the equilibrium.",
         proved.decay,
         replace(region, final_half_widths=half),
-        certificate=_certificate(
+        _certificate(
             "lyapunov",
             loop,
             {**lyapunov.claim(statement, values), "disturbed": proved.claim(), "assumptions": assumptions},
@@ -186,18 +176,13 @@ def _disturbed_row(loop: Loop, seconds: float, action_error: float, arithmetic: 
 
 def _lyapunov_row(name: str, loop: Loop, found: Found, region: Region, start: str) -> TheoremResult:
     statement, values = found
-    return TheoremResult(
+    where = "the equilibrium" if region.kind == "all" else "it"
+    return _certified(
         name,
-        Verdict.CERTIFIED,
-        Trust.PROVED,
-        "linear",
-        "global" if region.kind == "all" else "local",
-        f"{start} converges exponentially to it."
-        if region.kind != "all"
-        else f"{start} converges exponentially to the equilibrium.",
+        f"{start} converges exponentially to {where}.",
         proved_decay(statement, values),
         region,
-        certificate=_certificate("lyapunov", loop, lyapunov.claim(statement, values)),
+        _certificate("lyapunov", loop, lyapunov.claim(statement, values)),
     )
 
 

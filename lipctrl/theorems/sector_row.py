@@ -16,8 +16,9 @@ from lipctrl.proofs.closed_loop import box_forms
 from lipctrl.proofs.core import reach
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Region, TheoremResult
-from lipctrl.theorems.nonlinear_claim import Claim, arrives, box_words, for_all, nothing_found, units_of
+from lipctrl.theorems.nonlinear_claim import Claim, arrives, for_all, nothing_found
 from lipctrl.theorems.sector_region import SectorRegion, find_sector_region
+from lipctrl.theorems.words import box_words, state_names, units_of
 
 NAME = "region of attraction (sectors)"
 
@@ -65,7 +66,8 @@ def sector_row(
         return nothing_found(NAME, reason, time.perf_counter() - began), None
     _confront(region)
     ellipsoid = region.ellipsoid
-    found = Region("ellipsoid", region.volume, units_of(model), ellipsoid.center, ellipsoid.P, 1.0)
+    units = units_of(state_names(model.state_names, model.n_states))
+    found = Region("ellipsoid", region.volume, units, ellipsoid.center, ellipsoid.P, 1.0)
     sides = ", ".join(f"{value:.3g}" for value in ellipsoid.half_widths)
     channels = sum(int(np.sum(block[:, 0] < block[:, 1])) for block in region.blocks)
     words = (

@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, lapack
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, lapack
 
 from lipctrl.errors import SolverError, SolverFailure
 from lipctrl.lmi.lmi import LMI, Array, Congruence, Multiplier, Scaled, Values
 from lipctrl.lmi.solvers.dyads import Dyads, Layout
+from lipctrl.lmi.solvers.kernels import is_definite
 from lipctrl.lmi.solvers.solution import Solution
 from lipctrl.lmi.solvers.steps import step_to_boundary
 
@@ -118,7 +119,7 @@ class _Barrier:
         if not (np.all(np.isfinite(y)) and np.all(y[self.bounded] > self.lower[self.bounded])):
             return None
         matrices = self.matrices(y)
-        return matrices if all(_definite(matrix) for matrix in matrices) else None
+        return matrices if all(is_definite(matrix) for matrix in matrices) else None
 
     def start_dual(self, y: Array) -> _Iterate:
         """Y = mu M^-1, z = mu / s (dual infeasible, which does no harm).
@@ -248,7 +249,7 @@ class _Barrier:
         else:
             return False
         for _ in range(30):
-            if all(_definite(m + a2 * d) for m, d in zip(point.Y, dY, strict=True)):
+            if all(is_definite(m + a2 * d) for m, d in zip(point.Y, dY, strict=True)):
                 break
             a2 *= 0.8
         else:
@@ -294,16 +295,6 @@ class _Newton:
 
 def _sym(M: Array) -> Array:
     return (M + M.T) / 2
-
-
-def _definite(M: Array) -> bool:
-    if not np.all(np.isfinite(M)):
-        return False
-    try:
-        cholesky(M, lower=True, check_finite=False)
-    except LinAlgError:
-        return False
-    return True
 
 
 def _inverse(M: Array) -> Array:

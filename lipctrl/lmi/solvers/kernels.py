@@ -37,6 +37,11 @@ def cholesky_in_place(A: Array) -> bool:
     return bool(info == 0) and isfinite(A.trace())
 
 
+def is_definite(M: Array) -> bool:
+    """Whether a Cholesky factorisation in floating point succeeds."""
+    return bool(np.all(np.isfinite(M))) and cholesky_in_place(np.array(M, order="C"))
+
+
 class Mirror:
     """Copies lower triangles onto upper ones; masks are kept per order."""
 

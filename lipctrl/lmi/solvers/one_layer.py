@@ -31,6 +31,7 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from lipctrl.lmi.lmi import LMI, Array, Values
 from lipctrl.lmi.one_layer import OneLayer, one_layer
+from lipctrl.lmi.solvers.kernels import is_definite
 from lipctrl.lmi.solvers.one_layer_form import Reduced, reduce
 from lipctrl.lmi.solvers.one_layer_newton import CHUNK, Newton
 from lipctrl.lmi.solvers.solution import Solution
@@ -205,7 +206,7 @@ class _Run:
     def primal_step(self, a: float, dx: Array, drho: float) -> tuple[Array, float, float] | None:
         for _ in range(40):
             x, rho = self.point.x + a * dx, self.point.rho + a * drho
-            if _definite(self.problem.matrix(np.exp(x), rho)):
+            if is_definite(self.problem.matrix(np.exp(x), rho)):
                 return x, rho, a
             a *= 0.8
         return None
@@ -219,17 +220,7 @@ def _reach(D: Array, direction: Array) -> float:
 
 def _definite_step(Y: Array, direction: Array, a: float) -> tuple[Array, float] | None:
     for _ in range(40):
-        if _definite(Y + a * direction):
+        if is_definite(Y + a * direction):
             return Y + a * direction, a
         a *= 0.8
     return None
-
-
-def _definite(M: Array) -> bool:
-    if not np.all(np.isfinite(M)):
-        return False
-    try:
-        cholesky(M, lower=True, check_finite=False)
-    except LinAlgError:
-        return False
-    return True

@@ -131,4 +131,9 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("lmi/deviations (_quotient|_instruction|_product)", r"np.zeros\(1\), rest", "1 -> [02]",
      "the values at rest are given: nothing is added to them"),
     ("lmi/deviations slopes", r"np.ones\(\(1", "1 -> 2", "the first row of two that are alike"),
+    ("equilibria prove_equilibria", r"^center, half_width|^half_width|^reach = ", ".*",
+     "where the proof is tried; each box is proved"),
+    ("equilibria prove_equilibria", r"loop\.low\[:, 0\]", "0 -> - 1", "one column"),
+    ("equilibria", r"^(PARTS|#)|len\(parts\[0\]\)", "0 -> (1|- 1)|\\d+ -> \\d+",
+     "how finely the proof is tried, or as many"),
 ]  # fmt: skip

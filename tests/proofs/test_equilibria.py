@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from lipctrl.errors import LoopError
+from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import newton
 from lipctrl.proofs import equilibria
+from lipctrl.proofs.closed_loop import ClosedLoop, pieces
 from lipctrl.proofs.equilibria import prove_equilibria
 from lipctrl.proofs.equilibrium import prove_equilibrium
 
@@ -75,6 +77,16 @@ def test_no_box_where_some_value_has_none_or_more_than_one(
 ) -> None:
     monkeypatch.setattr(equilibria, "ROUNDS", 3)
     assert prove_equilibria(Rest(p, g), NOTHING, np.array([guess])) is None
+
+
+def test_the_image_of_each_part_holds_its_equilibria() -> None:
+    """Of x+ = p, at rest in p: Krawczyk's operator gives the interval of p itself."""
+    loop = ClosedLoop(Rest((0.0, 1.0), lambda x, p: p - x), NOTHING)
+    parts = pieces(loop.low[:, 0], loop.high[:, 0], 4)
+    images = equilibria._images(loop, parts, np.array([0.25]), Interval(np.array([-1.0]), np.array([2.0])))
+    assert len(images) == 4
+    for image, low, high in zip(images, *parts, strict=True):
+        assert low[0] - 1e-9 <= image.lo[0] <= low[0] and high[0] <= image.hi[0] <= high[0] + 1e-9
 
 
 def test_a_loop_of_two_states() -> None:

@@ -5,8 +5,9 @@ direction should fail a test.
     python benchmarks/mutation.py again RESULTS.jsonl
     python benchmarks/mutation.py table RESULTS.jsonl DRAWN.jsonl > benchmarks/mutation.md
 
-`again` tries once more those that lived, after tests were added, and forgets mutants of lines that are no more: on a
-copy of what was drawn, which the table reads, too. `run` on that copy then draws from the lines that are new.
+`again` tries once more those that lived for no stated reason (mutation_reviews.py), after tests were added, and forgets
+mutants of lines that are no more: on a copy of what was drawn, which the table reads, too. `run` on that copy then
+draws from the lines that are new.
 
 The mutations are those of cosmic-ray (an operator to its opposite, < to <=, a number by one, a sign or a "not" dropped,
 and to or, True to False) and one of ours: rounding directions (up and down, inf and -inf, floor and ceil, maximum and
@@ -488,11 +489,12 @@ def again(results: Path, only: str) -> None:
 def _again(results: Path, module: str) -> None:
     records = [json.loads(line) for line in results.read_text().splitlines()]
     lines, tests = [line.strip() for line in source(module).splitlines()], existing([*MODULES[module], VALUES])
-    living = any(r["mutant"][0] == module and r["verdict"] == "survived" for r in records)
+    living = any(r["mutant"][0] == module and r["verdict"] == "survived" and review(r) == OPEN for r in records)
     cpu = outcome(module, source(module), tests, 3600)[1] if living else 0.0
     everything, kept = mutants(module), list[dict[str, Any]]()
     for done, record in enumerate(records):
-        if record["mutant"][0] != module or (record["before"] in lines and record["verdict"] != "survived"):
+        settled = record["verdict"] != "survived" or review(record) != OPEN
+        if record["mutant"][0] != module or (record["before"] in lines and settled):
             kept.append(record)
             continue
         for mutant in everything if record["before"] in lines else ():

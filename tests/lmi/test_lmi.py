@@ -21,6 +21,7 @@ from lipctrl.lmi.lmi import (
     gram,
     selector,
 )
+from lipctrl.proofs.verify import holds
 
 SIZES = (2, 0, 3, 1)
 STARTS = np.concatenate([[0], np.cumsum(SIZES)])
@@ -45,7 +46,7 @@ def symmetric(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("weight", [1.0, 2.0, -0.5, 0.25])
+@pytest.mark.parametrize("weight", [1.0, 2.0, -0.5, 0.0])
 def test_every_term_is_its_formula(seed: int, weight: float) -> None:
     rng = np.random.default_rng(seed)
     A, B, F, G, Z = (factor(rng, rows) for rows in (4, 4, 2, 2, 3))
@@ -93,6 +94,15 @@ def test_a_term_between_two_blocks_alone(i: int, j: int) -> None:
     half = a.T @ P @ b
     found = MatrixInequality("M", SIZES, (Congruence("P", A, B),)).evaluate({"P": P})
     assert np.array_equal(found.mid, half + half.T)
+
+
+def test_what_is_zero_up_to_a_radius_is_not_zero() -> None:
+    """[1 0; 0 1] with 2 off the diagonal, as a constant and as a supply."""
+    uncertain = Ball(np.eye(2), np.array([[0.0, 2.0], [2.0, 0.0]]))
+    for terms, constant in (((), uncertain), ((Scaled("s", uncertain),), None)):
+        found = MatrixInequality("M", (1, 1), terms, constant).evaluate({"s": np.ones(1)})
+        assert found.radius[0, 1] >= 2.0 and found.radius[1, 0] >= 2.0 and np.array_equal(found.mid, np.eye(2))
+        assert not holds(LMI((Variable("s", 1),), (MatrixInequality("M", (1, 1), terms, constant),)), {"s": np.ones(1)})
 
 
 def test_sums_and_rows_of_factors() -> None:

@@ -790,7 +790,7 @@ def test_v_falls_outside_the_sets_before(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Rejected):  # V of (x / 2 + d)^2 may grow below 1/4
         decrease(loop(0.5, 0.25, 0.125), 1.0, 1, 0.2)
     # the edge of a set that lies deep in another is no edge
-    cc.prove_decrease(loop(0.5, 0.25, 0.125), ellipsoid(1.0), 1, [ellipsoid(0.3), ellipsoid(0.05, (0.1, 0.0))])
+    cc.prove_decrease(loop(0.5, 0.25, 0.125), ellipsoid(1.0), 1, [ellipsoid(0.3), ellipsoid(0.1, (0.1, 0.0))])
     # in the coordinates of the set: V = |T x|^2
     decrease(loop(0.9, 0.1), 1.0, 1, 0.1, T=np.array([[1.0, 0.1], [0.0, 1.0]]))
     with pytest.raises(Rejected):

@@ -15,6 +15,7 @@ from lipctrl.errors import PlantError
 from lipctrl.networks.network import Affine, Network
 from lipctrl.pipeline import certify
 from lipctrl.plants.plant import Plant
+from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.results import Trust, Verdict
 from lipctrl.theorems.region_row import DOMAIN, GOAL
@@ -87,11 +88,17 @@ def test_weak_gains_hold_the_pendulum_but_do_not_swing_it_up():
     assert not shown["certified"][tuple(index.T)].all(axis=0).any()
 
 
-def test_a_box_is_certified_as_a_whole_or_refuted_by_what_rests_in_it():
+def test_a_box_is_certified_as_a_whole_or_refuted_by_what_rests_in_it(tmp_path):
     small = certify(POLICIES / "pendulum-sac", time_limit=8, box=([-0.1, -0.5], [0.15, 0.5])).theorems[-2:]
     assert [row.verdict for row in small] == [Verdict.CERTIFIED] * 2
     assert small[0].region.share == pytest.approx(1.0) and small[0].region.domain_volume == pytest.approx(0.25)
     assert small[1].name == DOMAIN and small[1].trust is Trust.PROVED
+    for row in small:
+        code, text = check_cells.check(write_certificate(row.certificate, tmp_path / "box.json"))
+        assert code == 0 and "Every state of this domain converges." in text
+    part = certify(POLICIES / "pendulum-sac", time_limit=8).theorems[-1]
+    code, text = check_cells.check(write_certificate(part.certificate, tmp_path / "box.json"))
+    assert code == 0 and "Every state" not in text
     saddle = certify(POLICIES / "pendulum-sac", time_limit=2, box=([0.3, -0.5], [0.5, 0.5])).theorems[-1]
     assert saddle.verdict is Verdict.REFUTED and saddle.trust is Trust.PROVED
     assert saddle.witness["orbit"][0] == pytest.approx([0.40939, 0.0], abs=1e-4)

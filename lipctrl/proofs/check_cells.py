@@ -1909,6 +1909,7 @@ class Proof:
         by_cells = "sectors" not in fields or fields["ellipsoids"] or grids
         _need(n <= len(FIRST_LEVEL) or not by_cells, "too many states for cells")
         if "sectors" in fields:
+            _need("parameters" not in names, "a part has sectors: they hold for all parameters at once")
             _need(not (loop.disturbed or stages), "sectors are about exact actions")
             radius = _up(core.radius + _norm_up(core.coordinates(_box_between(self.lower[None], self.upper[None]))))
             self.core_cells, self.channels = (
@@ -1992,7 +1993,10 @@ def derive(certificate: dict[str, Any]) -> str:
                     float(np.prod(high - low)),
                 )
             )
-        volume = _in_common(grids).volume(low, high)
+        common = _in_common(grids)
+        volume = common.volume(low, high)
+        if common.covers(low[None], high[None], np.array([UNMARKED]))[0]:
+            more.append("Every state of this domain converges.")
         _need(0 <= _number(fields["volume"]) <= volume, "the claimed volume is greater than that of the cells")
         domain = low, high, volume
     policy = certificate.get("policy_sha256")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,10 @@ def region_rows(
     if region is None:
         return [nothing_found(NAME, NO_CORE, took, arithmetic)], None
     wider = domain_row(region, asked=box is not None)
-    return [_local(model, region, took), *([] if wider is None else [wider])], region
+    local = _local(model, region, took)
+    if wider is not None and wider.verdict is Verdict.CERTIFIED:
+        wider = replace(wider, certificate=local.certificate) if local.verdict is Verdict.CERTIFIED else None
+    return [local, *([] if wider is None else [wider])], region
 
 
 def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResult:

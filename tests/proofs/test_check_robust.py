@@ -392,6 +392,14 @@ def test_false_claims_about_parts_are_rejected(
     assert "check failed" not in text
 
 
+def test_a_part_has_no_sectors(parts: tuple[RegionOfAttraction, dict[str, Any]], tmp_path: Path) -> None:
+    """FORMAT-cells.md: they are stated for the whole box of parameters."""
+    damaged = copy.deepcopy(parts[1])
+    damaged["parts"][0]["sectors"] = []
+    code, text = _check(damaged, tmp_path)
+    assert code == 1 and "a part has sectors" in text
+
+
 def test_the_box_of_parameters_is_cut_where_it_is_relatively_widest() -> None:
     boxes = cut({"mass": (0.95, 1.05), "length": (0.99, 1.01)})
     assert [box["length"] for box in boxes] == [(0.99, 1.01)] * 4

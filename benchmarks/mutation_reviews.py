@@ -134,4 +134,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("equilibria prove_equilibria", r"loop\.low\[:, 0\]", "0 -> - 1", "one column"),
     ("equilibria", r"^(PARTS|#)|len\(parts\[0\]\)", "0 -> (1|- 1)|\\d+ -> \\d+",
      "how finely the proof is tried, or as many"),
+    ("ellipsoid (lies_in|contains_boxes|inverse)", r"<= high|<= self.radius|error < 1e-6", "<= -> <|< -> <=",
+     "at equality alone"),
 ]  # fmt: skip

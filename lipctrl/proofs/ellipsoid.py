@@ -68,7 +68,7 @@ class Ellipsoid:
             square = np.sum(c * c, axis=0) + 2.0 * slope.sum(axis=0) + gram.sum(axis=(0, 1))
             rounded = 2.0**-44 * (norm_up(c, axis=0) + norm_up(G, axis=1).sum(axis=0)) ** 2
             rest = norm_up(np.stack([form.radius for form in z]), axis=0)
-            total = np.asarray((np.sqrt(square + rounded) + rest) * _GROW + _TINY)
+            total = np.asarray((np.sqrt(square + rounded) + rest) * _GROW)
         return np.where(np.isnan(total), np.inf, total)
 
     def lies_in(self, low: Array, high: Array) -> bool:
@@ -78,7 +78,7 @@ class Ellipsoid:
         except LipctrlError:
             return False
         # T^-1 = S (T S)^-1
-        reach = norm_up(S, axis=1) * (self.radius * (1.0 + 2.0 * error)) * _GROW + _TINY
+        reach = norm_up(S, axis=1) * (self.radius * (1.0 + 2.0 * error)) * _GROW
         slack = 2.0**-50 * np.abs(self.center)
         return bool(np.all(low <= self.center - reach - slack) and np.all(self.center + reach + slack <= high))
 

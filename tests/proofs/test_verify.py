@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lipctrl.errors import LipctrlError
 from lipctrl.intervals.ball import Ball
-from lipctrl.lmi.lmi import LMI, Congruence, Factor, MatrixInequality, Scaled, Variable, gram, selector
+from lipctrl.lmi.lmi import LMI, Congruence, Factor, MatrixInequality, Multiplier, Scaled, Variable, gram, selector
 from lipctrl.proofs import chordal
 from lipctrl.proofs.verify import Remainder, holds, prove_but
 
@@ -111,6 +112,16 @@ def test_the_open_scalar_changes_what_it_multiplies_and_nothing_else(seed, densi
             own, steep = Fraction(constant.radius[i, j]), Fraction(slope.radius[i, j])
             off = Fraction(M[i, j]) + Fraction(slope.mid[i, j]) * Fraction(s) - Fraction(found.mid[i, j])
             assert abs(off) + own + steep * abs(Fraction(s)) <= Fraction(found.radius[i, j])
+
+
+def test_a_scalar_multiplies_matrices_of_numbers_only():
+    """In a multiplier it would be taken for zero."""
+    E = selector(0, 1)
+    for term in (Multiplier("s", E, E), Congruence("s", E, E)):
+        for terms in ((term,), (term, Scaled("s", ONE))):
+            lmi = LMI((S,), (MatrixInequality("M > 0", (1,), terms, ONE),))
+            with pytest.raises(LipctrlError, match="s multiplies no matrix of numbers alone"):
+                prove_but(lmi, {}, "s")
 
 
 @pytest.mark.parametrize("wrong", [0, 2])

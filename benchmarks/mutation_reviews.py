@@ -99,7 +99,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("check_cells definite", r"^c = float", ".*", "c may be any number: what is left must be below it"),
     ("check_cells _has_one_zero", r"isfinite\(Y\)", "all -> any|any -> all", "NaN is in no interior"),
     ("check_cells _substituted", r"^v\[0, output\]", "0 -> - 1", "an array of one row"),
-    ("check_cells", r"^(MAX_|FIRST_LEVEL|CORNERS)", r"\S+ -> .*",
+    ("check_cells", r"^(MAX_|FIRST_LEVEL|CORNERS)", ".*",
      "limits of time and memory, how finely a cover begins"),
     ("check_cells prove_decrease", r"^reach = ", r"1.0 -> 2.0|2.0 -> 3.0|40 -> (39|41)", "a larger ball"),
     ("check_cells (slopes|bends|_near_far)", r"^near = ", r"< -> <=|> -> >=", "0 there in both"),

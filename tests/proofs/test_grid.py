@@ -43,7 +43,7 @@ def test_the_cell_of_a_point_next_to_an_edge(low: float, high: float, level: int
         assert np.array_equal(grid._index(np.full((1, 1), np.nan), np.array([False])), [[0]]), side
 
 
-@pytest.mark.parametrize("low", [-np.pi, -6.25, 0.0, -3.0, 100.0, 5000.0])
+@pytest.mark.parametrize("low", [-np.pi, -6.25, 0.0, -3.0, 100.0, 1000.0, 5000.0, 9000.0])
 @pytest.mark.parametrize("turns", [0, 1, -1, 2, -7, 1000, -(10**5), 10**6])
 def test_angles_next_to_an_edge_after_turns(low: float, turns: int) -> None:
     """A point, and a box from before the end of the grid to a point after it: the cell of the true angle is there."""

@@ -136,4 +136,5 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "how finely the proof is tried, or as many"),
     ("ellipsoid (lies_in|contains_boxes|inverse)", r"<= high|<= self.radius|error < 1e-6", "<= -> <|< -> <=",
      "at equality alone"),
+    ("lmi/blocks __getitem__", r"np.full\(", "1 -> 2", "any negative number says: none"),
 ]  # fmt: skip

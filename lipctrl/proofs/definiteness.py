@@ -192,5 +192,6 @@ def scaled_outward(
     scaled_radius, lost_radius = times(radius)
     lost |= lost_radius
     if np.any(lost):
-        scaled_radius[lost] = np.nextafter(scaled_radius[lost] + 2 * TINY, np.inf)
+        # 2^-1075 may be lost between the two factors, the second of which is at most 2^538
+        scaled_radius[lost] = np.nextafter(scaled_radius[lost] + 2.0**-500, np.inf)
     return scaled, scaled_radius

@@ -225,7 +225,20 @@ def test_underflow_is_charged() -> None:
         assert nonnegative_norm_upper(tiny) >= 2 * n * float(TINY) * (1 - 1e-5)
         assert definiteness.residual_upper(np.zeros((n, n)), np.zeros((n, n))) >= n * (2 * n + 2) * float(TINY)
     _, radius = definiteness.scaled_outward(np.array([[5e-324]]), None, -1, 0)
-    assert radius is not None and 2 * TINY <= Fraction(float(radius[0, 0])) <= 4 * TINY
+    assert radius is not None and 2 * TINY <= Fraction(float(radius[0, 0])) <= Fraction(1, 2**499)
+
+
+@pytest.mark.parametrize("given", [None, 0.0, 2.0**-590, 5e-324])
+def test_what_underflows_between_the_two_factors_is_in_the_radius(given: float | None) -> None:
+    """2^-600 and others times 2^-500 and then 2^500; the radius that was given stays."""
+    entries = np.array([[1.1 * 2.0**-600, 2.0**-20], [5e-324, 1.3 * 2.0**-530]])
+    for rows, columns in ((-500, 500), (500, -500), (-537, 537), (0, 0)):
+        rad = None if given is None else np.full((2, 2), given)
+        scaled, radius = definiteness.scaled_outward(entries, rad, rows, columns)
+        for (i, j), entry in np.ndenumerate(entries):
+            bound = Fraction(0) if radius is None else Fraction(float(radius[i, j]))
+            error = abs(Fraction(float(entry)) * Fraction(2) ** (rows + columns) - Fraction(float(scaled[i, j])))
+            assert error + Fraction(given or 0.0) * Fraction(2) ** (rows + columns) <= bound
 
 
 def test_a_wrong_factor_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("definiteness is_positive", r"^n = mid.shape\[0\]", r"0 -> (- )?1|1 -> [02]|- -> \+",
      "unless square, refused just below"),
     ("definiteness", r"LARGEST_N", r"\S+ -> \S+|< -> <=", "a limit far beyond what fits into memory"),
-    ("definiteness shift", "", ".*", "c may be any number: |E| < c is proved"),
+    ("definiteness shift", "", ".*", "c may be any number: that E is smaller is proved"),
     ("definiteness residual_upper", r"axis=1", "1 -> 0", "of a symmetric matrix"),
     ("definiteness residual_upper", r"^underflow = ", "2 -> 3", "more than enough"),
     ("definiteness (residual_upper|nonnegative_norm_upper)", r"inflated\(", "3 -> 4|4 -> 5|3 -> 2|4 -> 3",

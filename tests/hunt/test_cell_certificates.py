@@ -378,7 +378,7 @@ FALSE: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str, Any]] = {
         lambda *_: 0,
     ),
     "images": ("cells", _far_cell, "Region._covered", lambda self, forms, *_: np.ones(len(forms[0].c), dtype=bool)),
-    "volume": ("cells", lambda c: _times(c["domain"], "volume", 1.01), "Grid.volume", lambda *_: 6.0),
+    "volume": ("cells", lambda c: _times(c["domain"], "volume", 1.01), "Grid.volume", lambda *_: 7.0),
     "parts": (
         "parts",
         lambda c: c["parts"].pop(),

@@ -137,4 +137,5 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("ellipsoid (lies_in|contains_boxes|inverse)", r"<= high|<= self.radius|error < 1e-6", "<= -> <|< -> <=",
      "at equality alone"),
     ("lmi/blocks __getitem__", r"np.full\(", "1 -> 2", "any negative number says: none"),
+    ("ellipsoid contains_boxes", r"^inside = np.ones", r"lower -> upper|- -> \+", "as many: boxes come in one row"),
 ]  # fmt: skip

@@ -274,7 +274,7 @@ def find_region(
 
     fill(proved, place, steps, last_level, deadline, enough, share, arrival=guide.arrival_near, progress=tell)
     say("finding all equilibria, and what does not converge")
-    rest = _elsewhere(loop, domain, core, angles, time.perf_counter() + 0.5 + 0.1 * time_limit)
+    rest = elsewhere(loop, domain, core, angles, time.perf_counter() + 0.5 + 0.1 * time_limit)
     simulation = simulation.extended(loop, core, angles, *domain.boxes(domain.unmarked()))
     volume, whole = certified_volume(domain, low, high)
     result = RegionOfAttraction(
@@ -301,7 +301,7 @@ def find_region(
     return result
 
 
-def _elsewhere(
+def elsewhere(
     loop: ClosedLoop, domain: Grid, core: Ellipsoid, angles: NDArray[np.bool_], deadline: float
 ) -> RestStates:
     """All equilibria but x* (at the nominal parameters): in certified cells nothing else rests."""

@@ -34,6 +34,7 @@ from lipctrl.theorems.region import (
     RegionOfAttraction,
     certified_volume,
     confront,
+    elsewhere,
     find_region,
     images_after,
 )
@@ -200,7 +201,9 @@ def narrowed(region: RegionOfAttraction, model: Model, level: int, deadline: flo
     steps = images_after(region.core, loop)
     fill(cells, len(cells.grids) - 1, steps, level, deadline, 1.0, share, arrival=guide.arrival_near)
     volume, _ = certified_volume(grid, region.lower, region.upper)
-    found_more = replace(region, cells=cells, volume=volume, simulation=guide, guide=guide)
+    # the outer part's other equilibria belong to its own nominal parameters: here they may converge
+    rest = elsewhere(loop, grid, region.core, angles, time.perf_counter() + 1.0)
+    found_more = replace(region, cells=cells, volume=volume, simulation=guide, guide=guide, rest=rest)
     confront(found_more, loop, angles)
     for part in (*cells.grids, *region.cells.grids):
         part.forget()

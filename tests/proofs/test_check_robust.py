@@ -329,6 +329,11 @@ def test_what_holds_for_some_parameters_holds_for_fewer(parts: tuple[RegionOfAtt
         assert len(part.cells.own_records) == len(part.cells.records) - len(outer.records)
         for grid, wider in zip(part.cells.grids, outer.grids, strict=True):
             assert np.all(grid.marked[wider.marked_at(grid.level)])
+    for part in region.parts:  # unstable: for a part of the parameters they may converge, and are no others of its own
+        nominal = next(part.cells.loop.model.extremes())
+        assert len(part.others) == 2
+        for x in part.others:
+            assert nominal.advance(x, POLICY(x)) == pytest.approx(x, abs=1e-9)
     for loop in (
         ClosedLoop(Cart(hill=(1.16, 1.18)), POLICY),
         ClosedLoop(Cart(hill=HILL), POLICY, 1e-3),

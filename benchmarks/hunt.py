@@ -5,6 +5,7 @@
 Runs the studies of tests/hunt (all, or those whose name contains a NAME) and writes their rows into benchmarks/hunt.md
 as they grow; rows of studies that were not run are kept. --quick tries a hundredth and writes nothing; --seconds ends
 each study after so many seconds of processor time.
+Damaged files are written one after the other: TMPDIR on a file system in memory makes them several times faster.
 Mutation testing has a script of its own: benchmarks/mutation.py.
 """
 

@@ -30,8 +30,8 @@ from lipctrl.theorems.region_core import linear_loop, rotated
 Array = NDArray[np.float64]
 
 _KEPT, _GROWTH, _TARGETS, _PATIENCE = 4_000, 1.05, 4_000, 2
-_STRIDE = 4
-"""V may fall after 4, 16, ... steps when one step gives no more."""
+_MORE = 4
+"""When one step gives no larger level, V may fall after any of so many, of twice as many, ...: two give little."""
 _SHARES = {2: (0.05, 0.015, 0.005)}
 _SHARES_BEYOND = (0.15, 0.07, 0.03)
 """eps as a share of the linear loop's 1 - rho^2k, by dimension: large first, for the chain's first links."""
@@ -77,7 +77,7 @@ def find_levels(
         On the clock of `time.perf_counter`.
     wish : Wish
     max_steps : int
-        The largest k of V(F^k(x)) < V(x): 1, then 4, 16, ...; 0: one step, for the largest level alone.
+        The largest k of V(F^k(x)) < V(x): 1, then 4, 8, 16, ...; 0: one step, for the largest level alone.
     max_cells : int
         For one level.
     tolerance : float
@@ -129,7 +129,7 @@ def find_levels(
         grow(1, wish, nearer)
         wish = replace(wish, corners=None)
     grow(1, wish, larger)
-    steps = min(_STRIDE, max_steps)
+    steps = min(_MORE, max_steps)
     while 0 < steps <= max_steps and chain and time.perf_counter() < deadline:
         if steps > 1:
             grow(steps, wish, larger)
@@ -140,7 +140,7 @@ def find_levels(
             left = targets[~covered(chain, targets)]
             if len(left):
                 grow(steps, replace(wish, targets=left), _Worth(chain, left, len(targets)))
-        steps *= _STRIDE
+        steps *= 2
     return chain
 
 

@@ -110,7 +110,7 @@ MODULES: dict[str, list[str]] = {
         H + "test_statements.py",
     ],
     "proofs/check_cells": [
-        *(P + f"test_check_cells_{part}.py" for part in ("forms", "claims", "parts")),
+        *(P + f"test_check_cells_{part}.py" for part in ("forms", "claims", "loops", "sets", "grids")),
         *(
             P + f"test_check_cells.py::{name}"
             for name in (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lipctrl.proofs import check_cells as cc
-from tests.proofs.test_check_cells_parts import ZERO_POLICY, affine, ellipsoid, hexed, model, packed, program, stage
+from tests.proofs.cells_for_tests import ZERO_POLICY, affine, ellipsoid, hexed, model, packed, program, stage
 
 MIDDLE, RING = [27, 28, 35, 36], [18, 19, 20, 21, 26, 29, 34, 37, 42, 43, 44, 45]
 

@@ -1,18 +1,19 @@
 """Mutation testing of the proofs and of the theorem statements: every mutant of a sign, constant, index or rounding
 direction should fail a test.
 
-    python benchmarks/mutation.py run [--sample N] [--only PATTERN] [--seed S] RESULTS.jsonl
+    python benchmarks/mutation.py run [--sample N] [--only PATTERN] [--seed S] [--within SECONDS] RESULTS.jsonl
     python benchmarks/mutation.py again RESULTS.jsonl
     python benchmarks/mutation.py table RESULTS.jsonl DRAWN.jsonl > benchmarks/mutation.md
 
 `again` tries once more those that lived for no stated reason (mutation_reviews.py), after tests were added, and forgets
 mutants of lines that are no more: on a copy of what was drawn, which the table reads, too. `run` on that copy then
-draws from the lines that are new.
+draws from the lines that are new. Of the records of a mutant the last counts.
 
 The mutations are those of cosmic-ray (an operator to its opposite, < to <=, a number by one, a sign or a "not" dropped,
 and to or, True to False) and one of ours: rounding directions (up and down, inf and -inf, floor and ceil, maximum and
 minimum, lower and upper, any and all). cosmic-ray itself starts a test process per mutant; here each mutant is a fork
-of a process that has the libraries loaded, which is ten times faster. Only Linux. Needs `pip install cosmic-ray`.
+of one that has collected the tests (mutation_session.py), which is a hundred times faster. Only Linux.
+Needs `pip install cosmic-ray`.
 """
 
 from __future__ import annotations
@@ -24,23 +25,26 @@ import functools
 import importlib
 import importlib.abc
 import importlib.util
+import itertools
 import json
+import math
 import os
 import random
 import re
 import resource
 import signal
 import sys
-import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from mutation_reviews import REVIEWS
+from mutation_session import Session, fork, quiet
 
 ROOT = Path(__file__).resolve().parents[1]
 P, T, M, H = "tests/proofs/", "tests/theorems/", "tests/lmi/", "tests/hunt/"
@@ -178,15 +182,43 @@ class Mutant:
     def kind(self) -> str:
         return next(kind for kind, names in KINDS.items() if any(self.operator.endswith(name) for name in names))
 
+
+@dataclass(frozen=True)
+class Place:
+    """A mutant, and the node of the parsed module that it changes; `top` is the statement of the module around it."""
+
+    mutant: Mutant
+    node: Any
+    index: int
+    top: Any
+
+    def change(self) -> None:
+        """Of the parsed module: where it is changed once, in a fork."""
+        new = operators()[self.mutant.operator]().mutate(self.node, self.index)
+        if new is not self.node:
+            siblings = self.node.parent.children
+            siblings[siblings.index(self.node) : siblings.index(self.node) + 1] = [] if new is None else [new]
+
     @property
-    def text(self) -> str | None:
-        from cosmic_ray.mutating import mutate_code
+    def text(self) -> str:
+        return str(self.top.get_code(include_prefix=False))
 
-        return mutate_code(source(self.module), operators()[self.operator](), self.occurrence)
+    def code(self) -> CodeType:
+        """Of the statement, after the imports of its module, which tell how calls are compiled."""
+        path = ROOT / "lipctrl" / f"{self.mutant.module}.py"
+        own = ast.parse("\n" * (self.top.start_pos[0] - 1) + self.text).body
+        body = [node for node in parsed(self.mutant.module).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        return compile(ast.Module(body + own, []), str(path), "exec", dont_inherit=True)
 
 
+@functools.cache
 def source(module: str) -> str:
     return (ROOT / "lipctrl" / f"{module}.py").read_text()
+
+
+@functools.cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(source(module))
 
 
 @functools.cache
@@ -220,27 +252,29 @@ def operators() -> dict[str, Any]:
     return {**found, "Direction": Direction}
 
 
-def mutants(module: str) -> list[Mutant]:
-    """All mutants that compile and are not the same program (annotations and docstrings do not count)."""
+def places(module: str) -> list[Place]:
+    """All mutants, and where they are."""
     from cosmic_ray.ast import ast_nodes, get_ast
 
-    tree, out = get_ast(source(module)), list[Mutant]()
+    out = list[Place]()
     lines = {
         line
-        for node in ast.walk(ast.parse(source(module)))
+        for node in ast.walk(parsed(module))
         if isinstance(node, ast.FunctionDef) and node.name in FUNCTIONS.get(module, ())
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
-    nodes = list(ast_nodes(tree))
+    nodes = [(node, top) for top in get_ast(source(module)).children for node in ast_nodes(top)]
     for name, operator in operators().items():
-        places = [place for node in nodes for place in operator().mutation_positions(node)]
-        out += [Mutant(module, name, k, place[0][0]) for k, place in enumerate(places)]
-    return [mutant for mutant in out if not lines or mutant.line in lines]
+        count = itertools.count()
+        for node, top in nodes:
+            for index, place in enumerate(operator().mutation_positions(node)):
+                out.append(Place(Mutant(module, name, next(count), place[0][0]), node, index, top))
+    return [place for place in out if not lines or place.mutant.line in lines]
 
 
 def function_at(module: str, line: int) -> str:
     """The innermost function that holds a line; empty at module level."""
-    found = [node for node in ast.walk(ast.parse(source(module)))
+    found = [node for node in ast.walk(parsed(module))
              if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)]  # fmt: skip
     return max(found, key=lambda node: node.lineno).name if found else ""
 
@@ -375,143 +409,125 @@ def apart() -> Iterator[bool]:
     os.waitpid(child, 0)
 
 
-def outcome(module: str, text: str | None, tests: list[str], seconds: float) -> tuple[str, float]:
-    """Run the tests in a fork: "survived", "killed" or "timeout", and the processor seconds."""
-    if text is None:
-        return "killed", 0.0
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        null = os.open(os.devnull, os.O_WRONLY)
-        if "MUTATION_DEBUG" not in os.environ:
-            os.dup2(null, 1)
-            os.dup2(null, 2)
+def pytest_of(tests: list[str], *plugins: Any) -> int:
+    import hypothesis
+    import pytest
+
+    hypothesis.settings.register_profile(
+        "mutation", database=None, derandomize=True, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
+    )
+    hypothesis.settings.load_profile("mutation")
+    options = ["-x", "-qq", "-s", "--disable-warnings", "--no-header", "-p", "no:cacheprovider"]
+    return int(pytest.main([*options, *tests], plugins=[*plugins]))
+
+
+def fresh(module: str, text: str, tests: list[str], seconds: float) -> tuple[str, float]:
+    """All tests with the text, which is imported in a fork: "survived", "killed" or "timeout"; processor seconds."""
+
+    def work(send: Any) -> None:
+        quiet()
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
-        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
-        code = 1
-        try:
-            import hypothesis
-            import pytest
+        _Served(module, text).install()
+        sys.dont_write_bytecode = True
+        send(pytest_of(tests, _Quick()))
 
-            hypothesis.settings.register_profile(
-                "mutation",
-                database=None,
-                derandomize=True,
-                phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-            )
-            hypothesis.settings.load_profile("mutation")
-            _Served(module, text).install()
-            sys.dont_write_bytecode = text != source(module)
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], plugins=[_Quick()]))
-        except BaseException:
-            code = 1
-        finally:
-            os._exit(code)
-    began, limit = time.monotonic(), 8 * seconds + 60
-    while True:
-        done, status, used = os.wait4(child, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() - began > limit:
-            os.killpg(child, signal.SIGKILL)
-            _, status, used = os.wait4(child, 0)
-            return "timeout", used.ru_utime
-        time.sleep(0.02)
-    cpu = used.ru_utime + used.ru_stime
-    if os.WIFSIGNALED(status):
-        return ("timeout" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "killed"), cpu
-    return ("survived" if os.WEXITSTATUS(status) == 0 else "killed"), cpu
+    sent, status, cpu = fork(work)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+        return "timeout", cpu
+    return ("survived" if sent == [0] else "killed"), cpu
 
 
-def existing(tests: list[str]) -> list[str]:
-    return [test for test in tests if (ROOT / test.split("::")[0]).exists()]
+def load(results: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The records; of a mutant the last."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    return {_change(record): record for record in map(json.loads, lines)}
 
 
-def run(results: Path, sample: int | None, only: str, seed: int) -> None:
+def run(results: Path, sample: int | None, only: str, seed: int, again: bool, within: float) -> None:
     os.chdir(ROOT)
     chosen = [module for module in MODULES if re.search(only, module)]
+    if again:
+        lines = {module: {line.strip() for line in source(module).splitlines()} for module in MODULES}
+        records = [r for r in load(results).values() if r["before"] in lines[r["mutant"][0]]]
+        results.write_text("".join(json.dumps(r) + "\n" for r in records))
+        chosen = [m for m in chosen if any(r["mutant"][0] == m and _open(r) for r in records)]
     preload("proofs/check" in chosen)
     for module in chosen:
         with apart() as own:
             if own:
                 load_independent(module)
-                _draw(results, module, sample, seed)
+                _try(results, module, sample, seed, again, within)
 
 
-def _draw(results: Path, module: str, sample: int | None, seed: int) -> None:
-    lines = results.read_text().splitlines() if results.exists() else []
-    known = {_change(json.loads(line)) for line in lines}
-    tests = existing([*MODULES[module], VALUES])
-    verdict, cpu = outcome(module, source(module), tests, 3600)
-    if verdict != "survived":
-        print(f"{module}: its tests fail without a mutation", flush=True)
-        return
-    everything = mutants(module)
-    drawn = list(everything)
-    random.Random(seed).shuffle(drawn)
-    original, counts = meaning(source(module)), Counter[str]()
-    for mutant in drawn[:sample]:
-        text = mutant.text
-        changed = None if text is None else meaning(text)
-        if changed is None or changed == original:
-            continue
-        before, after = source(module).splitlines(), str(text).splitlines()
-        line = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), mutant.line - 1)
+def _try(results: Path, module: str, sample: int | None, seed: int, again: bool, within: float) -> None:
+    tests = [test for test in [*MODULES[module], VALUES] if (ROOT / test.split("::")[0]).exists()]
+    known = load(results)
+    everything = places(module)
+    if again:
+        asked = {(*key[:3],) for key, record in known.items() if _open(record)}
+        drawn = [p for p in everything if (module, p.mutant.operator, function_at(module, p.mutant.line)) in asked]
+    else:
+        drawn = list(everything)
+        random.Random(seed).shuffle(drawn)
+        drawn = drawn[:sample]
+    counts = Counter[str]()
+
+    def keep(record: dict[str, Any], verdict: str, used: float) -> None:
+        counts[verdict] += 1
+        first = {"first": "survived"} if again else {}
+        record = {name: value for name, value in record.items() if name != "text"}
+        with results.open("a") as file:
+            file.write(json.dumps(record | first | {"verdict": verdict, "seconds": round(used, 2)}) + "\n")
+
+    def mutate(session: Session, place: Place, send: Any) -> bool:
+        """In a fork: send the record, or None if it is not wanted, and swap the code in."""
+        mutant, text, old, first = place.mutant, place.text, place.code(), place.top.start_pos[0] - 1
+        place.change()
+        before, after, lines = text.splitlines(), place.text.splitlines(), source(module).splitlines()
+        line = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
+        served = "\n".join(lines[:first] + after + lines[first + len(before) :])
         record = {"mutant": (module, mutant.operator, mutant.occurrence, mutant.line),
                   "function": function_at(module, mutant.line), "kind": mutant.kind, "all": len(everything),
-                  "before": before[line].strip(), "after": after[line].strip()}  # fmt: skip
-        if _change(record) in known:
-            continue
-        verdict, used = outcome(module, text, tests, 3 * cpu + 6)
-        counts[verdict] += 1
-        with results.open("a") as file:
-            file.write(json.dumps(record | {"verdict": verdict, "seconds": round(used, 2)}) + "\n")
-    print(f"{module}: {dict(counts)} of {len(everything)}, tests {cpu:.1f} s", flush=True)
+                  "before": before[line].strip(), "after": after[line].strip(), "text": served}  # fmt: skip
+        changed = meaning(place.text)
+        key = _change(record)
+        wanted = key in known and _open(known[key]) if again else key not in known
+        if not wanted or changed is None or changed == meaning(text):
+            send(None)
+            os._exit(0)
+        send(record)
+        _Served(module, served).install()
+        return session.swap(old, place.code())
+
+    def work(send: Any) -> None:
+        def of(session: Session) -> None:
+            send(session.seconds)
+            if session.failed or not session.items:
+                print(f"{module}: its tests fail without a mutation: {session.failed}", flush=True)
+                return
+            for place in drawn:
+                record, verdict, used = session.verdict(place.mutant.line, functools.partial(mutate, session, place))
+                if verdict == "import":
+                    send(record)
+                elif record is not None:
+                    keep(record, verdict, used)
+            print(f"{module}: {dict(counts)} of {len(everything)}, tests {sum(session.seconds):.1f} s", flush=True)
+
+        pytest_of(tests, _Quick(), Session(ROOT / "lipctrl" / f"{module}.py", source(module), of, within))
+
+    (seconds, *imported), _, _ = fork(work)
+    for record in imported:
+        keep(record, *fresh(module, record["text"], tests, 3 * sum(seconds) + 6))
+    print(f"{module}: of what its import runs {dict(counts)}", flush=True)
+
+
+def _open(record: dict[str, Any]) -> bool:
+    return record["verdict"] == "survived" and review(record) == OPEN
 
 
 def _change(record: dict[str, Any]) -> tuple[str, ...]:
     """What tells a mutant from the others, wherever its line has moved."""
     return *record["mutant"][:2], record["function"], record["before"], record["after"]
-
-
-def again(results: Path, only: str) -> None:
-    os.chdir(ROOT)
-    records = [json.loads(line) for line in results.read_text().splitlines()]
-    drawn = [m for m in MODULES if re.search(only, m) and any(r["mutant"][0] == m for r in records)]
-    preload("proofs/check" in drawn)
-    for module in drawn:
-        with apart() as own:
-            if own:
-                load_independent(module)
-                _again(results, module)
-
-
-def _again(results: Path, module: str) -> None:
-    records = [json.loads(line) for line in results.read_text().splitlines()]
-    lines, tests = [line.strip() for line in source(module).splitlines()], existing([*MODULES[module], VALUES])
-    living = any(r["mutant"][0] == module and r["verdict"] == "survived" and review(r) == OPEN for r in records)
-    cpu = outcome(module, source(module), tests, 3600)[1] if living else 0.0
-    everything, kept = mutants(module), list[dict[str, Any]]()
-    for done, record in enumerate(records):
-        settled = record["verdict"] != "survived" or review(record) != OPEN
-        if record["mutant"][0] != module or (record["before"] in lines and settled):
-            kept.append(record)
-            continue
-        for mutant in everything if record["before"] in lines else ():
-            if (
-                mutant.operator == record["mutant"][1]
-                and record["before"] == lines[mutant.line - 1]
-                and function_at(module, mutant.line) == record["function"]
-            ):
-                text = mutant.text or ""
-                if [line.strip() for line in text.splitlines()[mutant.line - 1 : mutant.line]] == [record["after"]]:
-                    verdict, used = outcome(module, text, tests, 3 * cpu + 6)
-                    key = (module, mutant.operator, mutant.occurrence, mutant.line)
-                    new = {"mutant": key, "first": "survived", "verdict": verdict, "seconds": round(used, 2)}
-                    kept.append(record | new)
-                    break
-        rest = kept + records[done + 1 :]
-        results.write_text("".join(json.dumps(r) + "\n" for r in rest))
 
 
 OPEN = "**open**: no test tells it from the original"
@@ -538,7 +554,7 @@ def changed(before: str, after: str) -> tuple[str, str]:
 
 def table(results: Path, drawn: Path) -> str:
     """The report in Markdown: as the mutants were drawn, and after tests were added."""
-    first, now = ([json.loads(line) for line in path.read_text().splitlines()] for path in (drawn, results))
+    first, now = ([*load(path).values()] for path in (drawn, results))
     modules = [name for name in MODULES if any(r["mutant"][0] == name for r in first)]
 
     def row(name: str, then: list[dict[str, Any]], own: list[dict[str, Any]], everything: str) -> str:
@@ -593,11 +609,10 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=None)
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--within", type=float, default=math.inf, help="leave out tests that take longer")
     given = parser.parse_args()
-    if given.command == "run":
-        run(given.results, given.sample, given.only, given.seed)
-    elif given.command == "again":
-        again(given.results, given.only)
+    if given.command != "table":
+        run(given.results, given.sample, given.only, given.seed, given.command == "again", given.within)
     else:
         print(table(given.results, given.drawn or given.results), end="")
 

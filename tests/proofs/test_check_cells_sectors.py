@@ -368,3 +368,42 @@ def test_lines_of_leaky_rectifiers_in_fractions(a: float, size: float) -> None:
         for v in (lo, hi, *([0.0] if lo < 0 < hi else [])):
             true = Fraction(float(v)) * (Fraction(a) if v < 0 else 1)
             assert abs(true - slope * Fraction(float(v)) - shift) <= error
+
+
+def test_neurons_are_bounded_about_all_values_at_rest() -> None:
+    """W = (2; -1; 1/2) after a gain: secants of tanh from every v in its range at rest, which is wide."""
+    sectors = Recorded(line=0.3)
+    network = cc.Network(
+        {
+            "layers": [
+                {"type": "affine", "W": [[(2.0).hex()], [(-1.0).hex()], [(0.5).hex()]], "b": [(9.0).hex()] * 3},
+                {"type": "tanh", "n": 3},
+                {"type": "affine", "W": [[(1.0).hex(), (-2.0).hex(), (4.0).hex()]], "b": [(0.0).hex()]},
+            ]
+        },
+        False,
+    )
+    sectors.loop.network = network
+    lo, hi = np.array([-2.0, 0.25, -0.5]), np.array([0.5, 3.0, -0.25])
+    y = deviation(0.0, 0.0, [0.3, 0.4], 0.25)
+    out = sectors._network(y, [(lo[None], hi[None])])
+    low, high, error = sectors.last
+    reach = np.array([2.0, 1.0, 0.5]) * 0.75
+    for i in range(3):
+        v = np.linspace(lo[i], hi[i], 201)[:, None]
+        d = reach[i] * np.linspace(-1, 1, 201)
+        rise, some = np.tanh(v + d) - np.tanh(v), np.abs(d) > 1e-9
+        secants = rise[:, some] / d[some]
+        assert low[i] <= secants.min() + 1e-12 and secants.max() - 1e-12 <= high[i]
+        assert low[i] >= secants.min() - 0.02 and high[i] <= secants.max() + 0.02
+        assert np.abs(rise - 0.3 * d).max() <= error[i] <= 1.5 * np.abs(rise - 0.3 * d).max()
+    # what deviates: G by 0.3 W, then the last row; the rows are those of the signals
+    W, V = np.array([[2.0], [-1.0], [0.5]]), np.array([[1.0, -2.0, 4.0]])
+    assert np.allclose(out.G, V @ (0.3 * W @ y.G)) and out.kind == cc.STATE
+    exact = np.abs(V[0]) @ (0.3 * np.abs(W[:, 0]) * 0.25 + error)
+    assert exact <= out.r[0] <= exact * CLOSE
+    middle, half = (low + high) / 2, (high - low) / 2
+    rows = np.zeros(6)
+    rows[0], rows[2:5] = V[0] @ (middle * W[:, 0]), V[0] * half
+    assert np.allclose(out.rows.mid[0], rows, atol=1e-12) and np.all(out.rows.rad < 1e-12)
+    assert (sectors.used, sectors.place) == (1, 5)

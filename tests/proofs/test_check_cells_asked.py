@@ -1,0 +1,191 @@
+"""What the stages of the checker of cells ask of each other: on which ball, for which bound, at equality."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipctrl.proofs import check_cells as cc
+from lipctrl.proofs.check_cells import Form, Number, Rejected
+from tests.proofs.cells_for_tests import CLOSE, boxed, ellipsoid, ends, hexed, loop, stage
+
+SHAPE = np.array([[2.0, 1.0], [0.0, 0.5]])
+LOWER, UPPER = np.array([-0.01, 0.02]), np.array([0.03, 0.05])
+
+
+def farthest(center: Any, lower: Any, upper: Any, T: Any = SHAPE) -> float:
+    """The greatest abs(T (x - center)) on a box."""
+    return max(
+        float(np.linalg.norm(T @ (np.array(corner) - center)))
+        for corner in itertools.product(*zip(lower, upper, strict=True))
+    )
+
+
+class Asked:
+    """Remembers what it was called with."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer, self.calls = answer, list[tuple[Any, ...]]()
+
+    def __call__(self, *given: Any) -> Any:
+        self.calls.append(given)
+        return self.answer
+
+
+# ----------------------------------------------------------------------------------------------------------------- core
+
+
+def test_the_core_is_asked_about_every_equilibrium(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x* at most d from the centre: the ball about x* that holds the core has R = radius + d, and lies in R + d."""
+    asked = Asked(7)
+    monkeypatch.setattr(cc, "_contracts", asked)
+    center = np.array([0.02, 0.01])
+    away = farthest(center, LOWER, UPPER)
+    core = ellipsoid(0.5, center, SHAPE)
+    given: Any = core, LOWER, UPPER
+    assert cc.prove_core(loop(0.5, 0.25), *given, []) == (7, None)
+    assert 0.5 + 2 * away <= asked.calls[0][2] <= (0.5 + 2 * away) * CLOSE and asked.calls[0][3] is None
+    pushed = loop(0.5, 0.25, 0.125)
+    asked.calls.clear()
+    stages = [stage(0.75, 0.0625, 0.4), stage(0.5, 0.0625, 0.25)]
+    assert cc.prove_core(pushed, *given, stages) == (14, 0.25)
+    assert 0.5 + 2 * away <= asked.calls[0][2] <= (0.5 + 2 * away) * CLOSE
+    assert 0.4 + away <= asked.calls[1][2] <= (0.4 + away) * CLOSE
+    assert [call[3] for call in asked.calls] == [(0.75, 0.0625), (0.5, 0.0625)]
+    R = float(cc._up(0.5 + cc._norm_up(core.coordinates(boxed(LOWER, UPPER)))))
+    assert cc.prove_core(pushed, *given, [stage(0.5, 0.0625, R)]) == (7, R)
+    for wrong in (
+        [stage(0.5, 0.0625, float(np.nextafter(R, 9)))],
+        [stage(0.75, 0.0625, 0.25)],
+        [stage(1.0, 0.0625, 0.25)],
+        [stage(0.5, 0.0625, 0.25), stage(0.5, 0.0625, 0.2500001)],
+        [stage(1.5, -0.25, 0.25)],
+    ):
+        with pytest.raises(Rejected, match="final ball"):
+            cc.prove_core(pushed, *given, wrong)
+    eight = [stage(0.5, 0.0625, 0.4)] * 8
+    assert cc.prove_core(pushed, *given, eight)[0] == 56
+    monkeypatch.setattr(cc, "_norm_up", lambda _: 0.5)
+    with pytest.raises(Rejected, match="hold the equilibrium"):
+        cc.prove_core(pushed, *given, eight)
+
+
+def test_a_cover_reaches_all_of_the_ball_however_far_s_is_from_the_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """abs(T S z) >= (1 - gap) abs(z), and 1 / (1 - 1/2) = 1 + 2 / 2."""
+    asked = Asked(3)
+    monkeypatch.setattr(cc, "_cover", asked)
+    one = ellipsoid(1.5, (0.5, -1.0), SHAPE)
+    one.gap = 0.5
+    assert cc._contracts(loop(0.5, 0.25), one, 0.75, None) == 3
+    assert cc.prove_decrease(loop(0.5, 0.25), one, 1, []) == 3
+    for (n, reach, *_), exact in zip(asked.calls, (1.5, 3.0), strict=True):
+        assert n == 2 and exact <= reach <= exact * CLOSE
+    one.gap = 0.0
+    cc._contracts(loop(0.5, 0.25), one, 0.75, None)
+    assert asked.calls[-1][1] > 0.75
+    narrow = ellipsoid(1.5, (0.5, -1.0), SHAPE)
+    narrow.gap = 0.5
+    found = np.array(cc._half_widths(narrow, 0.25))
+    exact = 2 * 0.25 * np.linalg.norm(np.linalg.inv(SHAPE), axis=1)
+    assert np.all(exact * (1 - 1e-15) <= found) and np.all(found <= exact * CLOSE)
+
+
+def test_limits_hold_an_ellipsoid_however_far_s_is_from_the_inverse() -> None:
+    one = ellipsoid(1.5, (0.5, -1.0), SHAPE)
+    one.gap = 0.5
+    half = 2 * 1.5 * np.linalg.norm(np.linalg.inv(SHAPE), axis=1)
+    for i, side, hair in itertools.product((0, 1), (-1, 1), (CLOSE, 1 / CLOSE)):
+        room = half * 2
+        room[i] = half[i] * hair
+        lower, upper = one.center - (room if side < 0 else half * 2), one.center + (room if side > 0 else half * 2)
+        fields = {"lower": hexed(lower), "upper": hexed(upper)}
+        if hair > 1:
+            assert "within the limits" in cc._limits_text(fields, [one], True)
+        else:
+            with pytest.raises(Rejected, match="leaves the limits"):
+                cc._limits_text(fields, [one], True)
+    with pytest.raises(Rejected, match="leaves the limits"):
+        cc._limits_text(fields, [ellipsoid(0.001, (0.5, -1.0)), one], True)
+
+
+def proved_at(line: cc.Loop, core: cc.Ellipsoid, limits: Any, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """What is proved on one cell, the point 0."""
+    asked = Asked(0)
+    monkeypatch.setattr(cc, "_cover", asked)
+    cc._contracts(line, core, 1.0, limits)
+    return bool(asked.calls[0][3](np.zeros((1, 2)), np.zeros((1, 2)))[0])
+
+
+def test_rates_and_pushes_in_the_coordinates_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T M T^-1 for M = diag(.45, .25) and abs(T (1, 0)) / 8, times 1 + 2 gap = 2 for the rate."""
+    line = loop(0.45, 0.25, 0.125)
+    rate = float(np.linalg.norm(SHAPE @ np.diag([0.45, 0.25]) @ np.linalg.inv(SHAPE), 2))
+    push = 0.125 * float(np.linalg.norm(SHAPE[:, 0]))
+    for gap, factor in ((0.0, 1.0), (0.5, 2.0)):
+        core = ellipsoid(1.0, T=SHAPE)
+        core.gap = gap
+        for a, b in itertools.product((CLOSE, 1 / CLOSE), repeat=2):
+            limits = factor * rate * a, push * b
+            assert proved_at(line, core, limits, monkeypatch) is (a > 1 and b > 1)
+    for at, proved in ((1 / CLOSE, True), (CLOSE, False)):  # without errors of the action: below 1
+        core.gap = (at / rate - 1) / 2
+        assert proved_at(loop(0.45, 0.25), core, None, monkeypatch) is proved
+    monkeypatch.setattr(cc, "_up", lambda x: x)
+    monkeypatch.setattr(cc, "_spectral", lambda A: np.ones(1))
+    core.gap = 0.0
+    assert not proved_at(line, core, None, monkeypatch) and not proved_at(line, core, (1.0, 9.0), monkeypatch)
+    monkeypatch.setattr(cc, "_norms_up", lambda z: np.ones(1))
+    assert not proved_at(line, core, (2.0, 1.0), monkeypatch) and proved_at(line, core, (2.0, 1.1), monkeypatch)
+
+
+def test_pushes_of_several_actions_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x+ = x / 4 + u_1 - 2 u_3, y+ = y / 4 + 3 u_2 of errors 1/8 each: 1/8 + 3/8 + 2/8."""
+    zero = {"type": "affine", "W": hexed(np.zeros((3, 2))), "b": hexed(np.zeros(3))}
+    code: list[list[Any]] = [
+        ["mul", 0, 5], ["mul", 1, 5], ["mul", 3, 7], ["mul", 4, 6],
+        ["add", 8, 2], ["sub", 12, 11], ["add", 9, 10],
+    ]  # fmt: skip
+    step = {"inputs": 5, "constants": hexed([0.25, 2.0, 3.0]), "code": code, "outputs": [13, 14]}
+    observe = {"inputs": 2, "constants": [], "code": [], "outputs": [0, 1]}
+    line = cc.Loop(
+        {"layers": [zero]}, {"name": "m", "dt": (1.0).hex(), "step": step, "observe": observe}, 2, 0.125, False
+    )
+    for hair, proved in ((CLOSE, True), (1 / CLOSE, False)):
+        assert proved_at(line, ellipsoid(1.0), (0.3, 0.75 * hair), monkeypatch) is proved
+    after = line.step([Number(f) for f in boxed([1, 1], [1, 1])])
+    assert ends(after[0].value) == pytest.approx((0.25 - 0.375, 0.25 + 0.375))
+    assert ends(after[1].value) == pytest.approx((0.25 - 0.375, 0.25 + 0.375))
+
+
+# ------------------------------------------------------------------------------------------------------------- decrease
+
+
+def test_cells_beyond_the_radius_need_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """abs(T S z) >= (1 - gap) abs(z): of a cell [a, a + 2 h] along each axis, from gap 1/2 beyond twice the radius."""
+    for gap, edge in ((0.0, 1.5), (0.5, 3.0)):
+        asked = Asked(0)
+        monkeypatch.setattr(cc, "_cover", asked)
+        one = ellipsoid(1.5)
+        one.gap = gap
+        cc.prove_decrease(loop(2.0, 2.0), one, 1, [])
+        prove = asked.calls[0][3]
+        for hair, proved in ((CLOSE, True), (1 / CLOSE, False)):
+            for near in ([edge, 0.0], [0.0, -edge], [-0.6 * edge, 0.8 * edge]):
+                near_corner, half = np.array(near) * hair, np.array([0.125, 0.25])
+                centers = near_corner + np.sign(near_corner) * half
+                halves = np.where(near_corner == 0, 0.5, half)
+                assert bool(prove(centers[None], halves[None])[0]) is proved
+        asked.calls.clear()
+
+
+def test_v_must_fall_by_what_the_gap_may_hide() -> None:
+    """abs(new)^2 - (1 - gap)^2 abs(z)^2, from above, for gaps up to 1/3."""
+    point = [Form.constant(0.5, 1), Form.constant(0.25, 1)]
+    z, none = np.array([[1.0, -2.0]]), np.zeros((1, 2))
+    for gap in (0.0, 0.01, 0.1, 1 / 3):
+        exact = 0.3125 - (1 - gap) ** 2 * 5.0
+        found = float(cc._growth(point, z, none, gap)[0])
+        assert exact <= found <= exact + 1.0 * gap * 5 + 5 * gap**2 + 1e-11

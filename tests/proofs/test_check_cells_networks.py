@@ -1,0 +1,273 @@
+"""Networks in the checker of cells: against affine arithmetic in plain numbers, and points in exact fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lipctrl.proofs import check_cells as cc
+from lipctrl.proofs.check_cells import Form
+from tests.proofs.cells_for_tests import affine, hexed
+
+Cells = tuple[np.ndarray, np.ndarray]
+U32 = 2.0**-24
+SIZES: dict[str, list[Any]] = {  # below and above the width from which lines are not put into one another
+    "ends narrow": [(2, 5), "tanh", (5, 3)],
+    "ends wide": [(2, 5), "tanh", (5, 6)],
+    "narrow between": [(3, 2), "relu", (2, 7), "hardtanh", (7, 1)],
+    "wide throughout": [(2, 5), "leaky_relu", (5, 7), "relu", (7, 5), "hardtanh"],
+    "affine after affine": [(2, 6), (6, 3), "sigmoid", (3, 5), (5, 4)],
+    "ends in a squash": [(2, 5), "silu", (5, 3), "tanh"],
+    "one layer": [(3, 2)],
+}
+PARAMETERS = {"leaky_relu": {"negative_slope": -0.25}, "hardtanh": {"low": -0.5, "high": 0.75}}
+
+
+def layers(name: str, rng: np.random.Generator, scale: float = 1.0) -> list[dict[str, Any]]:
+    found, width = list[dict[str, Any]](), 0
+    for part in SIZES[name]:
+        if isinstance(part, tuple):
+            width = part[1]
+            W, b = scale * rng.standard_normal(part[::-1]), scale * rng.standard_normal(width)
+            found.append(affine(W, b))
+        else:
+            more = {key: hexed(np.full(width, value)) for key, value in PARAMETERS.get(part, {}).items()}
+            found.append({"type": part, "n": width, **more})
+    return found
+
+
+def inputs(name: str, rng: np.random.Generator, size: float, count: int) -> list[Form]:
+    """Three cells, `count` symbols, the last of them missing in the last input; radii."""
+    n = SIZES[name][0][0]
+    forms = []
+    for i in range(n):
+        k = max(count - (i == n - 1), 0)
+        forms.append(Form(rng.standard_normal(3), size * rng.standard_normal((k, 3)), size * rng.random(3)))
+    return forms
+
+
+def plain(network: cc.Network, forms: Sequence[Form], k: int) -> tuple[np.ndarray, np.ndarray, list[Cells]]:
+    """Centre and coefficients, radius, and the ranges at the nonlinearities, nothing counted for roundings.
+
+    The lines of neurons from one narrow layer to the next are one affine map: |v| error is summed of each.
+    """
+    X = np.stack([np.vstack([f.c[None], f.G, np.zeros((k - len(f.G), 3))]) for f in forms], axis=-1)
+    r = np.stack([f.r for f in forms], axis=-1)
+    start, maps, ranges = (X, r), list[Any](), list[Cells]()
+    known = -np.inf, np.inf
+    for layer in network.layers:
+        if layer.kind == "affine":
+            maps.append(layer)
+            X, r = X @ layer.W.T, r @ np.abs(layer.W).T
+            X[0] += layer.b
+            known = -np.inf, np.inf
+            if layer.n_out > 4:
+                continue
+            (X, r), v = start, np.broadcast_to(np.eye(layer.n_out), (3, layer.n_out, layer.n_out))
+            beta, spread = np.zeros((3, layer.n_out)), np.zeros((3, layer.n_out))
+            for part in reversed(maps):
+                if isinstance(part, tuple):
+                    slope, shift, error = part
+                    spread = spread + np.einsum("coi,ci->co", np.abs(v), error)
+                    beta, v = beta + np.einsum("coi,ci->co", v, shift), v * slope[:, None]
+                else:
+                    beta, v = beta + v @ part.b, v @ part.W
+            X = np.einsum("coi,kci->kco", v, X)
+            r = np.einsum("coi,ci->co", np.abs(v), r) + spread
+            X[0] += beta
+            start, maps = (X, r), []
+        else:
+            half = np.abs(X[1:]).sum(axis=0) + r
+            lo, hi = np.maximum(X[0] - half, known[0]), np.minimum(X[0] + half, known[1])
+            ranges.append((lo, hi))
+            slope, shift, error = layer.line(lo, hi)
+            maps.append((slope, shift, error))
+            X, r = X * slope, np.abs(slope) * r + error
+            X[0] += shift
+            known = cc._values(layer, lo, hi)
+    return X, r, ranges
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("size", [0.0, 1e-3, 0.3])
+def test_networks_are_affine_arithmetic_and_a_little_for_roundings(name: str, size: float) -> None:
+    rng = np.random.default_rng(len(name))
+    network = cc.Network({"layers": layers(name, rng)}, False)
+    for count in (3, 0):
+        forms = inputs(name, rng, size, count)
+        actions, ranges, errors = network(forms)
+        X, r, wanted = plain(network, forms, count)
+        assert len(actions) == network.n_out == X.shape[2] and errors.shape == r.shape and not errors.any()
+        for (lo, hi), (low, high) in zip(ranges, wanted, strict=True):
+            assert np.all(np.abs(lo - low) + np.abs(hi - high) <= 1e-7 * size + 1e-11)
+            assert np.all(lo <= low + 1e-15) and np.all(high - 1e-15 <= hi)
+        for i, action in enumerate(actions):
+            assert np.allclose(np.vstack([action.c[None], action.G]), X[:, :, i], rtol=1e-9, atol=1e-8 * size + 1e-12)
+            assert np.all(r[:, i] <= action.r + 1e-16) and np.all(action.r <= r[:, i] + 1e-7 * size + 1e-11)
+            lo, hi = action.range()
+            if SIZES[name][-1] in ("tanh", "hardtanh"):
+                bound = 1.0 if SIZES[name][-1] == "tanh" else 0.75
+                assert np.all(lo >= -bound - 1e-12) and np.all(hi <= bound + 1e-12)
+
+
+def exact_value(network: cc.Network, x: Sequence[Fraction]) -> list[Fraction]:
+    """Of a network of affine layers and rectifiers."""
+    for layer in network.layers:
+        if layer.kind == "affine":
+            rows = [[Fraction(float(w)) for w in row] for row in layer.W]
+            x = [
+                sum((w * v for w, v in zip(row, x, strict=True)), Fraction(float(b)))
+                for row, b in zip(rows, layer.b, strict=True)
+            ]
+        else:
+            x = [max(v, Fraction(0)) for v in x]
+    return list(x)
+
+
+@pytest.mark.parametrize("sizes", [[2, 6], [2, 6, 5], [3, 5, 2], [2, 1, 6], [2, 6, 2, 5]])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_roundings_of_networks_are_counted(sizes: list[int], hidden: bool) -> None:
+    """Points of all sizes with values that nearly cancel, in fractions: without the radius they are missed."""
+    missed = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        parts: list[dict[str, Any]] = []
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            W = rng.standard_normal((n_out, n_in)) * 10.0 ** rng.integers(-3, 6, (n_out, n_in))
+            parts.append(affine(W, rng.standard_normal(n_out) * 10.0 ** rng.integers(-3, 9, n_out)))
+            if hidden:
+                parts.append({"type": "relu", "n": n_out})
+        network = cc.Network({"layers": parts}, False)
+        c = rng.standard_normal((3, sizes[0])) * 10.0 ** rng.integers(-6, 9, (3, sizes[0]))
+        g = rng.standard_normal((3, sizes[0])) * (0.0 if hidden else 1.0)
+        forms = [Form(c[:, i], g[None, :, i], np.zeros(3)) for i in range(sizes[0])]
+        actions, _, _ = network(forms)
+        for cell, e in product(range(3), (-1, 0, 1)):
+            x = [Fraction(float(v)) + e * Fraction(float(w)) for v, w in zip(c[cell], g[cell], strict=True)]
+            for action, true in zip(actions, exact_value(network, x), strict=True):
+                found = Fraction(float(action.c[cell])) + e * Fraction(float(action.G[0, cell]))
+                assert abs(found - true) <= Fraction(float(action.r[cell]))
+                missed += found != true
+                size = max(float(np.abs(c[cell]).max()), 1.0) * 1e6 ** len(sizes)
+                assert action.r[cell] <= 1e-12 * size * 1e3
+    assert missed > 20
+
+
+def test_a_layer_after_errors_carries_them_on() -> None:
+    """A shift alone, a slope alone, an error alone: each of them through a wide layer, by hand."""
+    W, b = np.array([[2.0], [-3.0], [1.0], [0.5], [4.0]]), np.array([0.5, 0.0, -1.0, 2.0, 1.0])
+    network = cc.Network({"layers": [{"type": "relu", "n": 1}, affine(W, b)]}, False)
+    actions, ranges, _ = network([Form(np.array([0.5]), np.array([[1.0]]), np.array([0.5]))])
+    lo, hi = (float(end[0, 0]) for end in ranges[0])
+    assert lo == pytest.approx(-1.0) and hi == pytest.approx(2.0)
+    # the chord 2/3 (v + 1) of max(v, 0): its gap is between 0 and 2/3, so 1/3 is its middle
+    for action, w, shift in zip(actions, W[:, 0], b, strict=True):
+        assert action.c[0] == pytest.approx(w * (2 / 3 * 0.5 + 1 / 3) + shift)
+        assert action.G[0, 0] == pytest.approx(w * 2 / 3)
+        assert action.r[0] == pytest.approx(abs(w) * (2 / 3 * 0.5 + 1 / 3), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [key for key in SIZES if key != "ends in a squash"])
+def test_errors_in_float32_go_through_the_layers(name: str) -> None:
+    """The cast of the observation, then `wrong` of each layer on its exact range, then one more rounding."""
+    rng = np.random.default_rng(2)
+    network = cc.Network({"layers": layers(name, rng)}, True)
+    forms = inputs(name, rng, 0.25, 3)
+    actions, ranges, errors = network(forms)
+    y = np.stack([np.abs(f.c) + np.abs(f.G).sum(axis=0) + f.r for f in forms], axis=-1)
+    wrong = U32 * (1 + 2.0**-8) * y + 2.0**-48 * (1 + y) + 2.0**-126
+    given, X, r, known = iter(ranges), *(None,) * 2, (-np.inf, np.inf)
+    cut, last = list[dict[str, Any]](), [part.copy() for part in layers(name, np.random.default_rng(2))]
+    for layer, fields in zip(network.layers, last, strict=True):
+        if layer.kind == "affine":
+            if cut:
+                X, r, _ = plain(cc.Network({"layers": cut}, False), forms, 3)
+            else:
+                X = np.stack([np.vstack([f.c[None], f.G, np.zeros((3 - len(f.G), 3))]) for f in forms], axis=-1)
+                r = np.stack([f.r for f in forms], axis=-1)
+            half = np.abs(X[1:]).sum(axis=0) + r
+            lo, hi = np.maximum(X[0] - half, known[0]), np.minimum(X[0] + half, known[1])
+            known = -np.inf, np.inf
+        else:
+            lo, hi = next(given)
+            known = cc._values(layer, lo, hi)
+        wrong = layer.wrong(lo, hi, wrong)
+        cut.append(fields)
+    size = np.stack([np.max(np.abs(form.range()), axis=0) for form in actions], axis=-1)
+    exact = wrong + 2 * U32 * (size + wrong)
+    assert errors.shape == exact.shape
+    assert np.all(errors >= exact * (1 - 1e-12)) and np.all(errors <= exact * (1 + 1e-7))
+    big = [Form(np.array([2.0**127]), np.zeros((0, 1)), np.zeros(1)) for _ in forms]
+    assert np.all(network(big)[2] == np.inf)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_derivatives_of_networks_with_extreme_slopes(name: str) -> None:
+    """Products of the weights with slopes at their ends, in fractions; the radius is little more than |W| ... says."""
+    rng = np.random.default_rng(5)
+    network = cc.Network({"layers": layers(name, rng)}, False)
+    n, k = SIZES[name][0][0], 2
+    ranges, kept, width = list[Cells](), list[Cells](), n
+    for layer in network.layers:
+        if layer.kind == "affine":
+            width = layer.n_out
+        else:
+            middle, half = 0.2 * rng.standard_normal((3, width)), 0.3 * rng.random((3, width))
+            ranges.append((middle - half, middle + half))
+            kept.append(layer.slopes(*ranges[-1]))
+    c, half = rng.standard_normal((3, n, k)), 0.1 * rng.random((3, n, k))
+    by = [[Form(c[:, i, j], np.zeros((0, 3)), half[:, i, j]) for j in range(k)] for i in range(n)]
+    middle, radius = network.derivatives(ranges, by)
+    assert middle.shape == radius.shape == (3, network.n_out, k)
+    mid, rad, left = c, half, iter(kept)
+    for layer in network.layers:
+        if layer.kind == "affine":
+            mid, rad = layer.W @ mid, np.abs(layer.W) @ rad
+        else:
+            least, most = (part[..., None] for part in next(left))
+            centre, spread = (least + most) / 2, (most - least) / 2
+            mid, rad = centre * mid, (np.abs(centre) + spread) * rad + spread * np.abs(mid)
+    assert np.allclose(middle, mid, rtol=1e-11, atol=1e-13)
+    assert np.all(rad <= radius * (1 + 1e-12)) and np.all(radius <= rad * (1 + 1e-8) + 1e-13)
+    for _ in range(20):
+        signs, left = rng.choice([-1, 1], (n, k)), iter(kept)
+        M = [[Fraction(float(c[1, i, j])) + int(signs[i, j]) * Fraction(float(half[1, i, j])) for j in range(k)]
+             for i in range(n)]  # fmt: skip
+        for layer in network.layers:
+            if layer.kind == "affine":
+                M = [[sum(Fraction(float(w)) * row[j] for w, row in zip(line, M, strict=True)) for j in range(k)]
+                     for line in layer.W]  # fmt: skip
+            else:
+                pair = next(left)
+                M = [[Fraction(float(np.ravel(pair[rng.integers(2)][1])[i])) * v for v in row]
+                     for i, row in enumerate(M)]  # fmt: skip
+        for i, j in product(range(network.n_out), range(k)):
+            assert abs(M[i][j] - Fraction(float(middle[1, i, j]))) <= Fraction(float(radius[1, i, j]))
+
+
+def test_roundings_of_derivatives_are_counted() -> None:
+    """Weights and derivatives of all sizes, points: in fractions."""
+    missed = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        W, V = rng.standard_normal((5, 2)) * 10.0 ** rng.integers(-3, 6, (5, 2)), rng.standard_normal((3, 5))
+        network = cc.Network({"layers": [affine(W), {"type": "tanh", "n": 5}, affine(V)]}, False)
+        at = rng.standard_normal((1, 5))
+        slopes = network.layers[1].slopes(at, at)
+        c = rng.standard_normal((2, 1)) * 10.0 ** rng.integers(-3, 6, (2, 1))
+        middle, radius = network.derivatives([(at, at)], [[Form.constant(float(v), 1) for v in row] for row in c])
+        for i in range(3):
+            for ends in slopes:
+                true = sum(
+                    Fraction(V[i, h]) * Fraction(float(ends[0, h])) * Fraction(W[h, j]) * Fraction(c[j, 0])
+                    for h in range(5)
+                    for j in range(2)
+                )
+                assert abs(true - Fraction(float(middle[0, i, 0]))) <= Fraction(float(radius[0, i, 0]))
+                missed += true != Fraction(float(middle[0, i, 0]))
+    assert missed > 20

@@ -266,10 +266,8 @@ class Number:
 
 def _inverse(x: Form) -> Form:
     lo, hi = x.range()
-    clear = (lo > 0) | (hi < 0)
-    if not clear.all():
-        x = Form(np.where(clear, x.c, np.nan), x.G, x.r, np.where(clear, lo, -np.inf), np.where(clear, hi, np.inf))
-    return x.by_derivative(lambda v: 1.0 / v, lambda a, b: _ordered(-1.0 / (a * a), -1.0 / (b * b)))
+    clear = Form(np.where((lo > 0) | (hi < 0), x.c, np.nan), x.G, x.r, lo, hi)
+    return clear.by_derivative(lambda v: 1.0 / v, lambda a, b: _ordered(-1.0 / (a * a), -1.0 / (b * b)))
 
 
 def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
@@ -1656,7 +1654,7 @@ class Grid:
 
     def covers(self, lower: Array, upper: Array, below: Array) -> Array:
         """Whether the boxes, shape (N, n), lie in cells of ranks less than `below`."""
-        covered = np.isfinite(lower).all(axis=1) & np.isfinite(upper).all(axis=1) & np.all(lower <= upper, axis=1)
+        covered = np.all(lower <= upper, axis=1)  # infinite ends lie outside
         rows = np.nonzero(covered)[0]
         lower, upper = lower[rows], upper[rows]
         for axis in np.nonzero(self.angles)[0]:
@@ -2037,7 +2035,7 @@ def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -
 def _parts(loop: Loop, parts: list[Any]) -> tuple[list[Proof], list[tuple[Proof, float]]]:
     """All parts of the box of parameters, each proved by itself or within one before, and the innermost, which cover
     it, each with a share of the box: of what no other of them has."""
-    _need(len(loop.box) and 0 < len(parts) <= MAX_PARAMETER_PARTS, "parts of a box of parameters that does not exist")
+    _need(len(loop.box) and len(parts) <= MAX_PARAMETER_PARTS, "parts of a box of parameters that does not exist")
     boxes, outer = list[Array](), set[int]()
     for place, fields in enumerate(parts):
         inner = isinstance(fields, dict) and "within" in fields

@@ -407,3 +407,170 @@ def test_neurons_are_bounded_about_all_values_at_rest() -> None:
     rows[0], rows[2:5] = V[0] @ (middle * W[:, 0]), V[0] * half
     assert np.allclose(out.rows.mid[0], rows, atol=1e-12) and np.all(out.rows.rad < 1e-12)
     assert (sectors.used, sectors.place) == (1, 5)
+
+
+def test_secants_of_a_parabola_in_closed_form() -> None:
+    """phi' = v: on pieces of length L = R / 1024 sums of slopes are n v + L n (n + 1) / 2, n = 1024 at most."""
+    a, b, R, n = 0.3, 0.7, 0.25, cc.PIECES
+    L = R / n
+    for line in (-1.0, a - L, 0.45, b + R / 4, 2.0):
+        low, high, error = (
+            float(part[0])
+            for part in cc._secants(
+                lambda lo, hi: (lo, hi), np.array([a]), np.array([b]), np.array([R]), np.array([line])
+            )
+        )
+        assert low == pytest.approx(a - L * (n + 1) / 2, abs=1e-10) and high == pytest.approx(
+            b + L * (n + 1) / 2, abs=1e-10
+        )
+        assert low <= a - L * (n + 1) / 2 and b + L * (n + 1) / 2 <= high
+        count = np.arange(1, n + 1)
+        above = max(
+            0.0,
+            np.max(count * (b - line) + L * count * (count + 1) / 2),
+            np.max(count * (b - line) - L * count * (count - 1) / 2),
+        )
+        below = min(
+            0.0,
+            np.min(count * (a - line) - L * count * (count + 1) / 2),
+            np.min(count * (a - line) + L * count * (count - 1) / 2),
+        )
+        exact = max(above, -below) * L
+        assert exact <= error <= exact * (1 + 1e-9) + 1e-11
+    constant = cc._secants(lambda lo, hi: (np.full_like(lo, 2.0),) * 2, *(np.array([v]) for v in (a, b, R, 2.0)))
+    assert [float(part[0]) for part in constant] == [2.0, 2.0, 0.0]
+    tilted = cc._secants(lambda lo, hi: (np.full_like(lo, 2.0),) * 2, *(np.array([v]) for v in (a, b, R, 2.0 + 1e-9)))
+    assert 1e-9 * R <= tilted[2][0] <= 1.2e-9 * R
+    wide = cc._secants(
+        lambda lo, hi: (np.full_like(lo, 2.0), np.full_like(lo, 3.0)), *(np.array([v]) for v in (a, b, R, 2.0))
+    )
+    assert [float(wide[0][0]), float(wide[1][0])] == [2.0, 3.0] and R <= wide[2][0] <= R * CLOSE
+
+
+def test_pieces_of_secants_cover_what_is_between() -> None:
+    """Every point within the reach lies in the piece that counts for it, in fractions; 0.1 has no end."""
+    for lo, hi, reach in ((0.1, 0.1, 0.3), (-1e6, -1e6 + 0.1, 1e-3), (1e9, 1e9, 7.0)):
+        seen: list[tuple[np.ndarray, np.ndarray]] = []
+
+        def slopes(starts: np.ndarray, stops: np.ndarray, seen: Any = seen) -> Any:
+            seen.append((starts, stops))
+            return np.zeros_like(starts), np.ones_like(starts)
+
+        cc._secants(slopes, np.array([lo]), np.array([hi]), np.array([reach]), np.array([0.0]))
+        (starts, stops) = seen[0]
+        assert starts.shape == stops.shape == (2, cc.PIECES, 1)
+        length = Fraction(float(cc._up(reach / cc.PIECES)))
+        assert Fraction(reach) <= cc.PIECES * length
+        for k in range(cc.PIECES):
+            right = Fraction(lo) + k * length, Fraction(hi) + (k + 1) * length
+            left = Fraction(lo) - (k + 1) * length, Fraction(hi) - k * length
+            for side, (low, high) in enumerate((right, left)):
+                assert Fraction(float(starts[side, k, 0])) <= low and high <= Fraction(float(stops[side, k, 0]))
+                room = Fraction(1, 10**9) * Fraction(reach) + Fraction(abs(lo) * 4e-15)
+                assert (
+                    low - room <= Fraction(float(starts[side, k, 0]))
+                    and Fraction(float(stops[side, k, 0])) <= high + room
+                )
+
+
+def test_products_with_constants_that_are_intervals() -> None:
+    """A computed constant lies between two numbers; a parameter between its ends."""
+    sectors, x = Recorded(), deviation(0.5, 0.5, [1.0, 2.0], 0.125)
+    rest = (np.array([1.0]), np.array([1.5]))
+    out = sectors._product(deviation(2.0, 3.0, [0.0, 0.0], 0.0, cc.CONSTANT), x, rest)
+    assert out.rows.mid[0, 0] == 2.5 and 0.5 <= out.rows.rad[0, 0] <= 0.5 * CLOSE
+    exact = 3 * 0.125 + 0.5 * np.sqrt(5)
+    assert np.allclose(out.G, [[2.5, 5.0]]) and exact <= out.r[0] <= exact * CLOSE and sectors.used == 0
+    quotient = sectors._quotient(x, deviation(2.0, 4.0, [0.0, 0.0], 0.0, cc.CONSTANT), rest)
+    assert quotient.rows.mid[0, 0] == pytest.approx(0.375) and 0.125 <= quotient.rows.rad[0, 0] <= 0.125 * (1 + 1e-8)
+    below = sectors._quotient(x, deviation(-4.0, -2.0, [0.0, 0.0], 0.0, cc.CONSTANT), rest)
+    assert below.rows.mid[0, 0] == pytest.approx(-0.375) and 0.125 <= below.rows.rad[0, 0] <= 0.125 * (1 + 1e-8)
+    for lo, hi in ((3.0, 7.0), (-7.0, -3.0), (0.1, 0.3)):  # 1 / b at both ends in fractions
+        found = sectors._quotient(x, deviation(lo, hi, [0.0, 0.0], 0.0, cc.CONSTANT), rest).rows
+        mid, rad = Fraction(float(found.mid[0, 0])), Fraction(float(found.rad[0, 0]))
+        assert mid - rad <= 1 / Fraction(hi) and 1 / Fraction(lo) <= mid + rad
+    # the quotient at rest between two numbers: da - q* db
+    both = Recorded(0.3)
+    both._quotient(
+        deviation(0.0, 0.0, [1.0, 0.0], 0.25),
+        deviation(1.0, 1.0, [0.0, 0.125], 0.0),
+        (np.array([2.0]), np.array([4.0])),
+    )
+    assert len(both.blocks) == 1 and both.kept.tolist() == [False, False, True, False, False, False]
+    reach = np.linalg.norm([1.0, 3 * 0.125]) + 0.25 + 0.125
+    assert both.last[2][0] == pytest.approx(max(1 / 0.875 - 0.3, 0) * reach, rel=1e-6)
+
+
+def test_registers_keep_their_own_values_at_rest() -> None:
+    """x y, then (x y) / y: each factor of a product is taken where it rests."""
+    sectors = Recorded()
+    code: list[list[Any]] = [["mul", 0, 1], ["add", 3, 2], ["mul", 4, 1], ["div", 5, 1], ["at_least", 6, 2]]
+    program = cc.Program(
+        {"inputs": 2, "constants": [(0.5).hex()], "code": code, "outputs": [3, 4, 5, 6, 7, 0]}, 2, 6, "p"
+    )
+    rest = [cc.Number(form) for form in cc._box_between(np.array([[2.0, 3.0]]), np.array([[2.0, 3.0]]))]
+    given = [deviation(2.0, 2.0, [0.01, 0.0], 0.0), deviation(3.0, 3.0, [0.0, 0.01], 0.0)]
+    numbers, parts = sectors._program(program, rest, given)
+    for number, part, value in zip(numbers, parts, (6.0, 6.5, 19.5, 6.5, 6.5, 2.0), strict=True):
+        for lo, hi in ((number.value.range()), (part.lo, part.hi)):
+            assert value - 1e-9 <= lo[0] <= value <= hi[0] <= value + 1e-9
+    assert parts[-1] is given[0] and sectors.used == 4
+    gains = [block[0, :2] for block in sectors.blocks]
+    for (low, high), value in zip(gains, (2.0, 6.5, 1 / 3, 1.0), strict=True):
+        assert low <= value <= high <= value + 0.1
+
+
+class Watched(cc.Sectors):
+    """Keeps what the programs are given."""
+
+    def _program(self, program: cc.Program, rest: Any, given: Any) -> Any:
+        self.__dict__.setdefault("seen", []).append((list(rest), list(given)))
+        return super()._program(program, rest, given)
+
+
+def test_what_deviates_at_first() -> None:
+    """e = S z, abs(z) <= radius (1 + 2 gap); parameters and constants do not deviate."""
+    T = np.array([[2.0, 1.0], [0.0, 0.5]])
+    zero = {"layers": [{"type": "affine", "W": [[(0.0).hex()] * 2], "b": [(0.0).hex()]}]}
+    code: list[list[Any]] = [["mul", 0, 4], ["mul", 1, 4], ["mul", 5, 3], ["add", 7, 2]]
+    fields = {
+        "name": "line",
+        "dt": (1.0).hex(),
+        "step": {"inputs": 4, "constants": [(0.5).hex()], "code": code, "outputs": [8, 6]},
+        "observe": {"inputs": 3, "constants": [], "code": [], "outputs": [0, 1]},
+        "parameters": [{"name": "p", "lower": (0.5).hex(), "upper": (0.75).hex()}],
+    }
+    line = cc.Loop(zero, fields, 2)
+    core = cc.Ellipsoid(
+        {"center": [(0.0).hex()] * 2, "T": [[float(v).hex() for v in row] for row in T], "radius": (1.0).hex()},
+        2,
+        set(),
+    )
+    for gap, factor in ((0.0, 1.0), (0.5, 2.0)):
+        core.gap = gap
+        block = [[(0.49).hex(), (0.76).hex(), (0.6).hex(), (0.1).hex()]]
+        sectors = Watched(line, [block], core, 1.5)
+        lower, upper = np.array([-0.01, -0.02]), np.array([0.02, 0.03])
+        assert sectors.prove(lower, upper) == 1
+        for rest, given in sectors.seen:
+            x, y, p = given[0], given[1], given[-1]
+            for i, part in enumerate((x, y)):
+                row = 1.5 * factor * np.linalg.inv(T)[i]
+                assert np.allclose(part.G[0], row, rtol=1e-9) and np.all(np.abs(part.G[0]) >= np.abs(row) * (1 - 1e-14))
+                assert np.linalg.norm(row) * cc.U <= part.r[0] <= 1e-14 and part.kind == cc.STATE
+                assert part.rows.mid.tolist() == [[float(i == j) for j in range(3)]] and not part.rows.rad.any()
+                assert part.lo[0] <= lower[i] and upper[i] <= part.hi[0] <= upper[i] + 1e-12
+            assert p.kind == cc.PARAMETER and not p.rows.mid.any() and not p.G.any() and not p.r.any()
+            assert p.lo[0] <= 0.5 and 0.75 <= p.hi[0] <= 0.75 + 1e-12 and len(rest) == len(given)
+    for wrong in ([block, block], [], [block * 2]):
+        with pytest.raises(Rejected):
+            cc.Sectors(line, wrong, core, 1.5).prove(lower, upper)
+    assert cc.Sectors(line, [block], core, 1.5).width == 3
+    fast = cc.Loop(zero, fields | {"parameters": [{"name": "p", "lower": (0.5).hex(), "upper": (1.4).hex()}]}, 2)
+    wide = [[(0.49).hex(), (1.41).hex(), (1.0).hex(), (1.0).hex()]]
+    assert cc.Sectors(fast, [wide], core, 1.5).prove(lower, upper) == 1
+    grows = cc.Loop(zero, fields | {"parameters": [{"name": "p", "lower": (0.5).hex(), "upper": (1.8).hex()}]}, 2)
+    for top in (1.41, 1.81):
+        wide = [[(0.49).hex(), top.hex(), (1.0).hex(), (1.0).hex()]]
+        with pytest.raises(Rejected):
+            cc.Sectors(grows, [wide], core, 1.5).prove(lower, upper)

@@ -1680,7 +1680,7 @@ class Grid:
     def _full(self, first: Array, end: Array, counts: Array, below: Array) -> Array:
         """Whether all cells between two corners have ranks below."""
         owner = np.repeat(np.arange(len(counts)), counts)
-        rest = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rest = np.arange(len(owner))  # as many numbers in a row as a box has cells: each once, modulo its sides
         place = np.zeros(len(owner), dtype=np.int64)
         stride = 1
         for axis in reversed(range(first.shape[1])):

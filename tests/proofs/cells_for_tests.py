@@ -59,6 +59,16 @@ def cubic() -> cc.Loop:
     )
 
 
+def same_loop(n: int, a: float) -> cc.Loop:
+    """x+ = a x in n states; the first of them and the action of a policy that does nothing are added."""
+    policy = {"layers": [affine(np.zeros((1, n)))]}
+    code = [*([["mul", i, n + 1] for i in range(n)]), ["add", n + 2, n]]
+    step = program(n + 1, [a], code, [2 * n + 2, *range(n + 3, 2 * n + 2)])
+    return cc.Loop(
+        policy, {"name": "c", "dt": (1.0).hex(), "step": step, "observe": program(n, [], [], [*range(n)])}, n
+    )
+
+
 def ellipsoid(radius: float, center: Any = (0.0, 0.0), T: Any = None) -> cc.Ellipsoid:
     T = np.eye(len(center)) if T is None else T
     return cc.Ellipsoid({"center": hexed(center), "T": hexed(T), "radius": radius.hex()}, len(center), set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from lipctrl.proofs import check_cells as cc
 from lipctrl.proofs.check_cells import Form, Number, Rejected
-from tests.proofs.cells_for_tests import CLOSE, boxed, ellipsoid, ends, hexed, loop, stage
+from tests.proofs.cells_for_tests import CLOSE, boxed, ellipsoid, ends, hexed, loop, same_loop, stage
 
 SHAPE = np.array([[2.0, 1.0], [0.0, 0.5]])
 LOWER, UPPER = np.array([-0.01, 0.02]), np.array([0.03, 0.05])
@@ -189,3 +190,92 @@ def test_v_must_fall_by_what_the_gap_may_hide() -> None:
         exact = 0.3125 - (1 - gap) ** 2 * 5.0
         found = float(cc._growth(point, z, none, gap)[0])
         assert exact <= found <= exact + 1.0 * gap * 5 + 5 * gap**2 + 1e-11
+
+
+def test_cells_are_not_left_out_by_a_rounding_of_their_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points whose computed norm is above the radius, and whose norm in fractions is not."""
+    asked = Asked(0)
+    monkeypatch.setattr(cc, "_cover", asked)
+    line, met = same_loop(6, 2.0), 0
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        z = rng.standard_normal(6)
+        radius = float(np.nextafter(np.sqrt(np.sum(z**2)), 0))
+        if sum(Fraction(v) ** 2 for v in z) <= Fraction(radius) ** 2:
+            met += 1
+            cc.prove_decrease(line, ellipsoid(radius, np.zeros(6)), 1, [])
+            assert not asked.calls[-1][3](z[None], np.zeros((1, 6)))[0]
+    assert met > 1
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("seed", range(4))
+def test_growth_is_its_formula_at_every_scale(seed: int, scale: float) -> None:
+    """Three states, five symbols, some of them in one form only: a + sum max (l e + q e^2) + sum |Q_ij|."""
+    rng = np.random.default_rng(seed)
+    n, k, cells = 3, 5, 4
+    A, G, R = rng.standard_normal((n, cells)), rng.standard_normal((n, k, cells)), 0.1 * rng.random((n, cells))
+    G[1, 3:] = 0.0
+    z, h = rng.standard_normal((cells, n)), rng.random((cells, n))
+    new = [Form(scale * A[i], scale * G[i, : 3 if i == 1 else k], scale * R[i]) for i in range(n)]
+    found = cc._growth(new, scale * z, scale * h, 0.0)
+    for cell in range(cells):
+        Q = G[:, :, cell].T @ G[:, :, cell]
+        Q[:n, :n] -= np.diag(h[cell] ** 2)
+        slope = 2 * G[:, :, cell].T @ A[:, cell]
+        slope[:n] -= 2 * z[cell] * h[cell]
+        e = np.linspace(-1, 1, 20001)[:, None]
+        along = (slope * e + np.diag(Q) * e**2).max(axis=0).sum()
+        mixed = np.abs(Q).sum() - np.abs(np.diag(Q)).sum()
+        far = np.abs(A[:, cell]) + np.abs(G[:, :, cell]).sum(axis=1)
+        rest = (2 * far * R[:, cell] + R[:, cell] ** 2).sum()
+        exact = (A[:, cell] ** 2).sum() - (z[cell] ** 2).sum() + along + mixed + rest
+        assert found[cell] / scale**2 == pytest.approx(exact, rel=1e-7, abs=1e-7)
+
+
+def test_growth_counts_roundings_by_the_squares_of_what_is_added() -> None:
+    """A point that does not move, at any distance: 2^-40 of the sum of both squares."""
+    for size in (1e-6, 1.0, 1e6):
+        found = float(cc._growth(boxed([size], [size]), np.array([[size]]), np.zeros((1, 1)), 0.0)[0])
+        assert 2 * 2.0**-40 * size**2 <= found * (1 + 1e-9) and found <= 2.1 * 2.0**-40 * size**2
+        found = float(
+            cc._growth(
+                [Form(np.zeros(1), np.zeros((0, 1)), np.array([size]))], np.zeros((1, 1)), np.zeros((1, 1)), 0.0
+            )[0]
+        )
+        assert found == pytest.approx(size**2, rel=1e-9) and found >= size**2 * (1 + 2.0**-41)
+        found = float(cc._growth(boxed([0.0], [0.0]), np.array([[0.0]]), np.array([[size]]), 0.0)[0])
+        assert 2.0**-41 * size**2 <= found <= 1.01 * 2.0**-40 * size**2
+
+
+@pytest.mark.parametrize("center", [2.0**30 + 1 / 3, -(2.0**30) - 1 / 3, 1e-9, 0.0])
+def test_limits_are_compared_with_what_the_ellipsoid_reaches_in_fractions(center: float) -> None:
+    one = ellipsoid(1 + 1e-10, (center, center))
+    for side in (-1, 1):
+        true = Fraction(center) + side * Fraction(one.radius)
+        edge = float(true)
+        for k in range(-6, 7):
+            end = edge + k * float(np.spacing(edge))
+            far = [center - 5, center - 5], [center + 5, center + 5]
+            far[side > 0][1] = end
+            try:
+                cc._limits_text({"lower": hexed(far[0]), "upper": hexed(far[1])}, [one], True)
+            except Rejected:
+                continue
+            assert side * Fraction(end) >= side * true
+    near = {"lower": hexed([center - 1.001 - 1e-6] * 2), "upper": hexed([center + 1.001 + 1e-6] * 2)}
+    assert cc._limits_text(near, [one], True)
+
+
+def test_boxes_and_parameters_have_forms_that_hold_their_ends() -> None:
+    """c - g <= low and high <= c + g in fractions, and hardly more."""
+    rng = np.random.default_rng(0)
+    line = loop(0.5, 0.25, parameters=[(0.0, 1.0)])
+    for _ in range(300):
+        low, high = np.sort(rng.choice([0.0, 1.0, 1e9, -3.0]) + rng.standard_normal(2) * 10.0 ** rng.integers(-9, 3))
+        for form in (boxed([low], [high])[0], line.part(np.array([[low, high]]))._given(1)[0]):
+            c, g = Fraction(float(form.c[0])), Fraction(float(np.abs(form.G).sum()))
+            assert c - g <= Fraction(low) and Fraction(high) <= c + g
+            assert 2 * g <= (Fraction(high) - Fraction(low)) * (1 + Fraction(1, 10**9)) + Fraction(
+                abs(high) + abs(low)
+            ) / 2**50 + Fraction(1, 10**300)

@@ -18,6 +18,7 @@ from tests.proofs.cells_for_tests import (
     hexed,
     loop,
     packed,
+    same_loop,
 )
 
 
@@ -367,3 +368,87 @@ def test_boxes_that_pass_an_edge_by_one_bit_need_the_cell_behind_it() -> None:
             assert not cells.covers(np.array([[lower]]), np.array([[upper]]), np.ones(1))[0]
             inner = np.array([[edge]]), np.array([[edge + 0.1]])
             assert cells.covers(*(inner if hole == k - 1 else (inner[0] - 0.1, inner[0])), np.ones(1))[0]
+
+
+def test_boxes_at_different_turns_at_once() -> None:
+    """Each is wrapped by its own turns: one call for all is one call for each."""
+    rng = np.random.default_rng(0)
+    cells = grid([-3.25, -1.0], [6.5, 2.0], [True, False], 4)
+    cells.rank = rng.choice([0, 5], (16, 16), p=[0.8, 0.2]).astype(np.int32)
+    turns = rng.integers(-3, 4, 80)
+    lower = np.stack([rng.uniform(-3.2, 3.2, 80) + turns * 2 * np.pi, rng.uniform(-1.1, 0.9, 80)], axis=1)
+    upper = lower + np.stack([rng.uniform(0, 1.0, 80), rng.uniform(0, 0.3, 80)], axis=1)
+    together = cells.covers(lower, upper, np.ones(80))
+    alone = [cells.covers(lower[k : k + 1], upper[k : k + 1], np.ones(1))[0] for k in range(80)]
+    assert together.tolist() == alone and 0.1 < together.mean() < 0.9
+    for k in range(80):  # brute force: what is not covered holds a point beside the marked cells, up to its edge
+        points = np.stack(np.meshgrid(*(np.linspace(lower[k, i], upper[k, i], 41) for i in range(2))), -1).reshape(
+            -1, 2
+        )
+        inside = np.all((points[:, 1:] >= -1.0) & (points[:, 1:] <= 1.0))
+        angle = np.mod(points[:, 0] + 3.25, 2 * np.pi) - 3.25
+        place = (
+            np.clip(((angle + 3.25) / (6.5 / 16)).astype(int), 0, 15),
+            np.clip(((points[:, 1] + 1) * 8).astype(int), 0, 15),
+        )
+        if together[k]:
+            assert inside and np.all(cells.rank[place] == 0)
+
+
+def test_a_box_of_too_many_cells_is_not_covered() -> None:
+    cells = grid([0.0, 0.0], [1.0, 1.0], [False, False], 11)
+    cells.rank[...] = 0
+    for upper, covered in ((1.0, False), (0.5, True)):
+        assert bool(cells.covers(np.zeros((1, 2)), np.full((1, 2), upper), np.ones(1))[0]) is covered
+    turning = grid([-3.25, 0.0], [6.5, 1.0], [True, False], 11)
+    turning.rank[...] = 0
+    assert not turning.covers(np.array([[3.0, 0.0]]), np.array([[9.0, 1.5]]), np.ones(1))[0]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("size", "level"), [(2.0**44, 0), (2.0**40, 4)])
+@pytest.mark.parametrize("exact", [True, False])
+def test_edges_are_numbers_of_52_bits(size: float, level: int, sign: int, exact: bool) -> None:
+    """In units of 2^-8 of a cell of width 2^-level: seven halvings and one for the centre."""
+    low = sign * (size - (2 if exact else 1))
+    if exact:
+        assert grid([low], [1.0], [False], level).level == level
+    else:
+        with pytest.raises(Rejected, match="exact"):
+            grid([low], [1.0], [False], level)
+
+
+def test_cells_of_three_states_are_cut_into_eight() -> None:
+    """Eight balls about the parts of a cell; without one of them it is not proved."""
+    corners = [np.array(place) / 4 - 0.125 for place in product((0, 1), repeat=3)]
+    balls = [ellipsoid(0.25, center + 0.25) for center in corners]
+    for left_out in (None, 0, 3, 7):
+        sets = [ball for k, ball in enumerate(balls) if k != left_out]
+        cells = grid([-1.0] * 3, [2.0] * 3, [False] * 3, 2)
+        set_ = cc.Region(same_loop(3, 1.0), sets, [cells])
+        place = [2 * 16 + 2 * 4 + 2]  # [0, 1/2]^3
+        if left_out is None:
+            set_.add([cc.Record([0, 2, 1, 1], 0, 1)], [np.array(place)])
+            assert cells.rank[2, 2, 2] == 0 and np.count_nonzero(cells.rank == 0) == 1
+            assert set_.images == 9  # one cell, eight parts
+        else:
+            with pytest.raises(Rejected):
+                set_.add([cc.Record([0, 2, 1, 1], 0, 1)], [np.array(place)])
+    children = cc._children(np.array([[1, 2, 3], [0, 5, 9]]))
+    assert sorted(map(tuple, children.tolist())) == sorted(
+        tuple(2 * v + d for v, d in zip(place, delta, strict=True))
+        for place in ((1, 2, 3), (0, 5, 9))
+        for delta in product((0, 1), repeat=3)
+    )
+    assert {tuple(row // 2) for row in children[:8]} == {(1, 2, 3)}
+
+
+def test_ranks_of_parts_are_those_of_their_cells() -> None:
+    """Two records of 3-state cells, the second of which arrives in the first by parts."""
+    cells = grid([-1.0] * 3, [2.0] * 3, [False] * 3, 2)
+    set_ = cc.Region(same_loop(3, 0.45), [ellipsoid(0.9, np.zeros(3))], [cells])
+    inner = sorted(16 * i + 4 * j + k for i, j, k in product((1, 2), repeat=3))
+    outer = [p for p in range(64) if p not in inner]
+    set_.add([cc.Record([0, 2, 0, 8], 0, 1), cc.Record([0, 2, 1, 56], 1, 1)], [np.array(inner), np.array(outer)])
+    assert [np.count_nonzero(cells.rank == k) for k in (0, 1)] == [8, 56]
+    assert cells.rank[1, 2, 1] == 0 and cells.rank[0, 2, 1] == 1

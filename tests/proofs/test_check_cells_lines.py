@@ -207,7 +207,7 @@ def test_slopes_of_smooth_neurons_hold_and_are_close(kind: str) -> None:
         steep = [(phi(arb(v) + h) - phi(arb(v) - h)) / (2 * h) for v in points]
         if kind.startswith("elu"):
             steep += [arb(parameters["alpha"]), arb(1.0)] if lo <= 0 <= hi else []
-        assert all(arb(least) - arb(1e-15) <= v <= arb(most) + arb(1e-15) for v in steep), (lo, hi)
+        assert all(arb(least) - arb(1e-25) <= v <= arb(most) + arb(1e-25) for v in steep), (lo, hi)
         low, high, room = float(min(steep)), float(max(steep)), 2e-14 * (1 + abs(lo) + abs(hi)) + 1e-9 * (hi - lo)
         if kind in ("gelu", "silu"):
             bends = one.bends(at(lo), at(hi))

@@ -135,7 +135,7 @@ def find_levels(
             grow(steps, wish, larger)
         half = largest().half_widths
         targets = largest().center + half * rng.uniform(-1.0, 1.0, (_TARGETS, loop.n))
-        targets = targets[converges(loop, core, targets, 20.0 * half)]
+        targets = targets[converges(loop, [core, *chain], targets, 20.0 * half)]
         for _ in range(_PATIENCE):
             left = targets[~covered(chain, targets)]
             if len(left):
@@ -166,14 +166,15 @@ class _Worth:
 
 
 def converges(
-    loop: ClosedLoop, core: Ellipsoid, x: Array, far: Array, steps: int = 800, plant: Model | None = None
+    loop: ClosedLoop, sets: Sequence[Ellipsoid], x: Array, far: Array, steps: int = 2000, plant: Model | None = None
 ) -> NDArray[np.bool_]:
-    """Whether simulated states arrive in the core within so many steps, and without going `far` from it."""
+    """Whether simulated states arrive in one of the sets within so many steps, and without going `far` from the
+    first."""
     arrived, moving = np.zeros(len(x), dtype=bool), np.arange(len(x))
     for _ in range(steps // 10):
         x = loop.simulate(x, 10, plant)
-        inside = covered([core], x)
-        left = ~inside & np.all(np.abs(x - core.center) < far, axis=1)
+        inside = covered(sets, x)
+        left = ~inside & np.all(np.abs(x - sets[0].center) < far, axis=1)
         arrived[moving[inside]] = True
         moving, x = moving[left], x[left]
     return arrived

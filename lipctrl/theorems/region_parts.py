@@ -85,10 +85,12 @@ def find_common_region(
         like, part = leaves[-1] if leaves else None, model.with_uncertain(box)
         found = find_region(part, network, equilibrium, time_limit=left, like=like, **options)
         weight = _share(box, model.uncertain)
-        if found is not None:
+        if found is not None and found.share > 0.0:
             leaves.append(replace(found, weight=weight))
         elif left > 0.0 and weight > smallest and len(leaves) + len(boxes) + 2 <= most_parts:
             boxes[:0] = cut(box, halves=True)
+        elif found is not None:
+            leaves.append(replace(found, weight=weight))
         else:
             return None
     first, loops = leaves[0], _extremes(model, leaves)

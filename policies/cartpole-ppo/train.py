@@ -16,12 +16,12 @@ FOLDER = Path(__file__).resolve().parent
 SEED = 0
 ENVIRONMENT = "lipctrl.plants.model_environment:lipctrl/CartPole-v0"
 COST = {
-    "Q": [0.05, 0.005, 0.5, 0.05],
+    "Q": [0.02, 0.005, 0.2, 0.02],
     "R": 0.001,
-    "initial_low": [-1.5, -1.0, -0.3, -1.0],
-    "initial_high": [1.5, 1.0, 0.3, 1.0],
-    "fall_low": [-4.0, -10.0, -0.8, -10.0],
-    "fall_high": [4.0, 10.0, 0.8, 10.0],
+    "initial_low": [-3.0, -2.5, -0.6, -2.5],
+    "initial_high": [3.0, 2.5, 0.6, 2.5],
+    "fall_low": [-12.0, -20.0, -1.5, -20.0],
+    "fall_high": [12.0, 20.0, 1.5, 20.0],
     "horizon": 250,
 }
 
@@ -30,7 +30,7 @@ def environment() -> gymnasium.Env:
     return gymnasium.make(ENVIRONMENT, **COST)
 
 
-def train(timesteps: int = 300_000, seed: int = SEED) -> tuple[PPO, VecNormalize]:
+def train(timesteps: int = 500_000, seed: int = SEED) -> tuple[PPO, VecNormalize]:
     env = VecNormalize(make_vec_env(environment, 8, seed=seed), gamma=0.98)
     model = PPO(
         "MlpPolicy",
@@ -56,7 +56,7 @@ if __name__ == "__main__":
         model,
         environment,
         seed=SEED,
-        reward_band=(200, 250),
+        reward_band=(180, 250),
         expected={
             "verdict": "certified",
             "theorem": "lyapunov",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -422,6 +423,27 @@ def test_a_part_without_a_region_is_halved_a_few_times(monkeypatch: pytest.Monke
     for wide, half in pairwise(tried):
         assert half["mass"] == (wide["mass"][0], pytest.approx(0.5 * sum(wide["mass"])))
     assert [box["a"] for box in cut({"a": (0.0, 2.0), "b": (1.0, 1.0)}, halves=True)] == [(0.0, 1.0), (1.0, 2.0)]
+
+
+def test_a_part_of_which_no_cell_is_proved_is_halved_too(
+    nominal: RegionOfAttraction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def found(model: Model, *_: Any, **__: Any) -> RegionOfAttraction:
+        low, high = model.uncertain["mass"]
+        tried.append(high - low)
+        return replace(nominal, volume=0.0) if high - low > 0.006 else nominal
+
+    monkeypatch.setattr(region_parts, "find_region", found)
+    monkeypatch.setattr(region_parts, "_extremes", lambda *_: [])
+    monkeypatch.setattr(region_parts, "simulate_values", lambda *_: nominal.guide)
+    monkeypatch.setattr(region_parts, "_halving", lambda leaves, *_: iter([leaves]))
+    monkeypatch.setattr(region_parts, "_common", lambda model, leaves, *_: leaves)
+    leaves = find_common_region(Cart(mass=(0.98, 1.02)), POLICY, np.zeros(2), time_limit=9.0, most_parts=16)
+    assert isinstance(leaves, list) and len(leaves) == 8 and len(tried) == 2 + 4 + 8
+    assert sum(leaf.weight for leaf in leaves) == pytest.approx(1.0)
+    assert all(leaf.volume == nominal.volume for leaf in leaves)
 
 
 def test_intervals_that_are_none_are_refused() -> None:

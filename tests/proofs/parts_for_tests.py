@@ -16,7 +16,7 @@ HAIR = 2.0**-40
 
 
 def hexed(x: Any) -> Any:
-    return [hexed(v) for v in x] if np.ndim(x) else float(x).hex()
+    return [hexed(v) for v in x] if isinstance(x, list | tuple | np.ndarray) else float(x).hex()
 
 
 def affine(W: Any, b: Any = None) -> dict[str, Any]:

@@ -271,11 +271,15 @@ def places(module: str) -> list[Place]:
     return [place for place in out if not lines or place.mutant.line in lines]
 
 
+@functools.cache
+def _functions(module: str) -> list[tuple[int, int, str]]:
+    found = (node for node in ast.walk(parsed(module)) if isinstance(node, ast.FunctionDef))
+    return sorted((node.lineno, node.end_lineno or node.lineno, node.name) for node in found)
+
+
 def function_at(module: str, line: int) -> str:
     """The innermost function that holds a line; empty at module level."""
-    found = [node for node in ast.walk(parsed(module))
-             if isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)]  # fmt: skip
-    return max(found, key=lambda node: node.lineno).name if found else ""
+    return next((name for first, last, name in reversed(_functions(module)) if first <= line <= last), "")
 
 
 def meaning(text: str) -> str | None:
@@ -416,7 +420,17 @@ def pytest_of(tests: list[str], *plugins: Any) -> int:
         "mutation", database=None, derandomize=True, phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate]
     )
     hypothesis.settings.load_profile("mutation")
-    options = ["-x", "-qq", "-s", "--disable-warnings", "--no-header", "-p", "no:cacheprovider"]
+    options = [
+        "-x",
+        "-qq",
+        "-s",
+        "--tb=no",
+        "--assert=plain",
+        "--disable-warnings",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+    ]
     return int(pytest.main([*options, *tests], plugins=[*plugins]))
 
 

@@ -53,7 +53,9 @@ class Session:
 
     def __init__(self, path: Path, text: str, work: Callable[[Session], None], within: float) -> None:
         self.within = within
-        self.path, self.work, self.tree = str(path), work, ast.parse(text)
+        self.path, self.work = str(path), work
+        self.statements = [(node.lineno, node.end_lineno or node.lineno, getattr(node, "body", None))
+                           for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]  # fmt: skip
         self.seconds: list[float] = []
         self.ran: defaultdict[int, set[int]] = defaultdict(set)
         self.failed: list[str] = []
@@ -95,11 +97,9 @@ class Session:
 
     def tests(self, line: int) -> list[int]:
         """Those that run a line of the innermost statement around this one; of a compound statement its head."""
-        found = [n for n in ast.walk(self.tree)
-                 if isinstance(n, ast.stmt) and n.lineno <= line <= (n.end_lineno or 0)]  # fmt: skip
-        body = getattr(found[-1], "body", None)
-        last = body[0].lineno - 1 if body else found[-1].end_lineno or line
-        ran = set[int]().union(*(self.ran[k] for k in range(found[-1].lineno, max(last, line) + 1)))
+        first, last, body = [each for each in self.statements if each[0] <= line <= each[1]][-1]
+        last = body[0].lineno - 1 if body else last
+        ran = set[int]().union(*(self.ran[k] for k in range(first, max(last, line) + 1)))
         chosen = (k for k in ran if self.seconds[k] <= self.within)
         return sorted(chosen, key=lambda k: (self.seconds[k] + 0.02) / (1 + self.killed[k]))
 

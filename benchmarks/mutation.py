@@ -108,7 +108,10 @@ MODULES: dict[str, list[str]] = {
     "theorems/instability": [T + "test_instability.py", *STATEMENTS, T + "test_loops.py"],
     "theorems/rounding": STATEMENTS,
     "proofs/check": [
-        *(P + f"test_check_{part}.py" for part in ("numbers", "enclosures", "reading", "theorems", "claims")),
+        *(
+            P + f"test_check_{part}.py"
+            for part in ("numbers", "enclosures", "forms", "assembly", "reading", "theorems", "claims")
+        ),
         P + "test_check.py",
         P + "test_check_layers.py",
         H + "test_statements.py",

@@ -110,7 +110,7 @@ MODULES: dict[str, list[str]] = {
     "proofs/check": [
         *(
             P + f"test_check_{part}.py"
-            for part in ("numbers", "enclosures", "forms", "assembly", "reading", "theorems", "claims")
+            for part in ("numbers", "enclosures", "forms", "assembly", "float32", "reading", "theorems", "claims")
         ),
         P + "test_check.py",
         P + "test_check_layers.py",

@@ -17,6 +17,7 @@ from lipctrl.proofs import check as ck
 from lipctrl.proofs.check import Form, Matrix, Rejected
 from tests.proofs.parts_for_tests import (
     RELU,
+    accepted,
     affine,
     certificate,
     claim,
@@ -259,3 +260,160 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert ck.main([str(path)]) == 2 and capsys.readouterr().out.startswith("UNREADABLE: not JSON")
     for arguments in ([], ["-x"], [str(path), str(path)]):
         assert ck.main(arguments) == 2 and "usage" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------- to the letter
+
+
+def test_limits_are_those_of_the_format() -> None:
+    assert (ck.VERSION, ck.MAX_BYTES, ck.MAX_DEPTH, ck.MAX_WIDTH) == (1, 32 * 1024 * 1024, 24, 131072)
+    assert (ck.MAX_IDENTITY, ck.MAX_WORK, ck.MAX_SECONDS) == (4096, 1_000_000_000, 600)
+
+
+def test_files_at_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many bytes, levels and entries as are allowed, and one more."""
+    path, good = tmp_path / "c.json", {"format": "lipctrl-certificate", "version": 1}
+
+    def reason(text: str) -> str:
+        path.write_text(text)
+        try:
+            ck.read(path)
+        except ck.Unreadable as error:
+            return str(error)
+        return ""
+
+    text = json.dumps(good)
+    monkeypatch.setattr(ck, "MAX_BYTES", len(text))
+    assert reason(text) == "" and reason(text + " ") == f"the file is larger than {len(text)} bytes"
+    monkeypatch.undo()
+    for depth, brackets in ((23, "[]"), (24, "[]")):
+        nested: Any = 0
+        for _ in range(depth - 1):
+            nested = [nested]
+        assert reason(json.dumps(good | {"x": nested})) == ("" if depth == 23 else "nested deeper than 24 levels")
+        named: Any = 0
+        for _ in range(depth - 1):
+            named = {"y": named}
+        assert (reason(json.dumps(good | {"x": named})) == "") is (depth == 23), brackets
+    long = "1" + "0" * 400 + ".0"
+    assert reason(f'{{"x": {long}}}') == f"the number {long[:40]} overflows"
+    assert reason('{"x": 1e5, "x": 2}').endswith("a key occurs twice in one object")
+    for change in ({"format": "lipctrl"}, {"format": None}, {"format": 1}):
+        assert reason(json.dumps(good | change)) == "not a lipctrl certificate"
+    for text in ("[]", "1", "null", '"lipctrl-certificate"'):
+        assert reason(text) == "not a lipctrl certificate"
+    for version in (2, 0, True, 1.0, "1", None):
+        assert reason(json.dumps(good | {"version": version})) == "this checker reads version 1 alone"
+    assert reason(json.dumps({"format": "lipctrl-certificate"})) == "this checker reads version 1 alone"
+    for text in ('{"x": NaN}', '{"x": -Infinity}'):
+        assert reason(text).endswith(f"{text[6:-1]} is not allowed")
+    path.write_bytes(b"")
+    assert ck.check(path) == ck.Result(False, "", ck.check(path).reason, None, False)
+    path.write_text(json.dumps(good | {"theorem": "hinf"}))
+    names = "lipschitz, hinf_norm, small_gain, lyapunov, instability"
+    assert ck.check(path) == ck.Result(False, "", f"the theorem is not one of {names}", None, True)
+    path.write_text(json.dumps(certificate("lipschitz", network=RELU, **lipschitz())))
+    assert ck.check(path) == ck.Result(True, ck.check(path).claim, "", "lipschitz", True)
+    path.write_text(json.dumps(certificate("lipschitz", network=RELU, **lipschitz(rho=(0.5).hex()))))
+    refused = "the Lipschitz inequality is not proved positive definite"
+    assert ck.check(path) == ck.Result(False, "", refused, "lipschitz", True)
+
+
+def test_widths_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ck, "MAX_WIDTH", 3)
+    for layers, true in (
+        ([affine(np.ones((3, 3)))], True),
+        ([affine(np.ones((4, 3)))], False),
+        ([affine(np.ones((3, 4)))], False),
+        ([neurons("relu", 3)], True),
+        ([neurons("relu", 4)], False),
+        ([affine(np.ones((3, 2))), neurons("relu", 2)], False),
+        ([affine(np.ones((2, 3))), affine(np.ones((1, 2)))], True),
+        ([affine(np.ones((2, 3))), affine(np.ones((1, 3)))], False),
+    ):
+        assert accepted(lambda layers=layers: ck.read_network(network(*layers))) is true, layers
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0x1p+0", 1.0), ("0x1p0", 1.0), ("-0x1.8p-1", -0.75), ("0x1.fffffffffffffp+1023", 1.7976931348623157e308),
+        ("0x1p-1022", 2.0**-1022), ("0x1p-1023", None), ("0x1p+1024", None), ("0x1p1023", 2.0**1023),
+        ("0x0.8p-1022", 2.0**-1023), ("0x0.8p-1021", None), ("0x0.8p-1023", None), ("0x0.0000000000001p-1022", 5e-324),
+        ("0x0p+0", 0.0), ("-0x0.0p+0", -0.0), ("0x0.00p+7", 0.0), ("0x1.00000000000001p+0", None), ("0x1.p+0", None),
+        ("0x1p+00001", None), ("0x1p+0001", 2.0), ("0x3p+0", None), ("x" * 50, None),
+    ],
+)  # fmt: skip
+def test_numbers_at_the_limits(text: str, value: float | None) -> None:
+    if value is None:
+        with pytest.raises(Rejected) as caught:
+            ck._number(text, "x")
+        shown = f"{text[:40]!r} is not a finite double in hexadecimal, such as '0x1.8p+1'"
+        assert str(caught.value) in (f"x: {shown}", f"x: {text!r} is not a double in its usual form")
+    else:
+        assert (ck._number(text, "x"), math.copysign(1, ck._number(text, "x"))) == (value, math.copysign(1, value))
+
+
+def test_refusals_say_what_was_found() -> None:
+    for call, words in (
+        (lambda: ck._list(1, None, "x"), "x: expected a list"),
+        (lambda: ck._list([1], 2, "x"), "x: expected a list of 2 entries"),
+        (lambda: ck._list([], 0, "x") or ck._reject("none"), "none"),
+        (lambda: ck._rows([], None, None, "x"), "x: expected a matrix with rows of one length"),
+        (lambda: ck._rows([[], hexed([1.0])], 2, None, "x"), "x: expected a matrix with rows of one length"),
+        (lambda: ck._rows([hexed([1.0]), hexed([1.0, 2.0])], 2, None, "x"), "x: expected a matrix with rows"),
+        (lambda: ck._positive((0.0).hex(), "x"), "x must be positive"),
+        (lambda: ck._symmetric(hexed([[1.0, 2.0], [3.0, 4.0]]), 2, "x"), "x is not symmetric"),
+        (lambda: ck._object([], (), (), "x"), "x: expected an object"),
+        (lambda: ck._object({"a": 1, "c": 2}, ("b",), ("c",), "x"), "x: missing ['b'], unknown ['a']"),
+        (lambda: ck._object({f"{i}" * 50: 0 for i in range(10)}, (), (), "x"),
+         f"x: missing [], unknown {[f'{i}' * 40 for i in range(8)]}"),
+        (lambda: ck._number(3, "x"), "x: int is not a finite double in hexadecimal"),
+        (lambda: ck._read_parameters({"type": "relu", "n": 2}, "relu", 3, "x"), "x.n: expected 3, at most 131072"),
+        (lambda: ck._read_parameters({"type": "relu", "n": 0}, "relu", None, "x"), "x.n: expected a count, at most"),
+        (lambda: Matrix.eye(2) @ Matrix.eye(3), "matrices of 2 columns and 3 rows cannot be multiplied"),
+        (lambda: ck._limit("it", 7, 2 * 10**9), "it has order 7 and would take about 2.0e+09 multiplications"),
+    ):  # fmt: skip
+        with pytest.raises(Rejected) as caught:
+            call()
+        assert str(caught.value).startswith(words), words
+    one = ck._rows(hexed([[1.0, 2.0]]), 1, 2, "x")
+    assert one == [[1.0, 2.0]] and ck._positive((5e-324).hex(), "x") == 5e-324
+    assert ck._object({"b": 1}, ("b",), ("c",), "x") == {"b": 1} and ck._weights(None, 3, "x") == [1, 1, 1]
+
+
+def test_words_of_sets_of_twelve_and_thirteen() -> None:
+    for n, short in ((12, True), (13, False)):
+        words = ck.InputSet([0.0] * n, [[]] * n, [1.0] * n).words()
+        assert words.startswith("observations y") is short
+        assert (words == "13-dimensional input set of the file") is not short
+
+
+def test_hardtanh_alone_may_be_open() -> None:
+    for low, high, true in (
+        ("-inf", "inf", True),
+        ("-inf", "-inf", False),
+        ("inf", "inf", False),
+        ("inf", "-inf", False),
+    ):
+        layer = {"type": "hardtanh", "n": 1, "low": [low], "high": [high]}
+        assert accepted(lambda layer=layer: ck.read_network(network(layer))) is true
+    read = ck.read_network(network({"type": "hardtanh", "n": 2, "low": ["-inf", "0x1p+0"], "high": ["0x1p+1", "inf"]}))
+    assert [phi.kinks for phi in read.activations[0]] == [(2,), (1,)]
+    for kind, name in (("leaky_relu", "negative_slope"), ("elu", "alpha"), ("softplus", "beta")):
+        assert not accepted(lambda k=kind, p=name: ck.read_network(network({"type": k, "n": 1, p: ["inf"]})))
+        read = ck.read_network(network({"type": kind, "n": 2, name: hexed([0.5, 0.25])}))
+        steepest = [phi.slopes_everywhere() for phi in read.activations[0]]
+        assert steepest[0] == {"leaky_relu": (Fraction(1, 2), 1)}.get(kind, (0, 1))
+        below = Fraction(-1)
+        assert read.activations[0][0].value(below) != read.activations[0][1].value(below)
+
+
+def test_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = ck._deadline.set(100.0)
+    monkeypatch.setattr(ck.time, "monotonic", lambda: 99.0)
+    ck._tick()
+    monkeypatch.setattr(ck.time, "monotonic", lambda: 101.0)
+    with pytest.raises(Rejected, match="the time limit is over"):
+        ck._tick()
+    ck._deadline.reset(token)

@@ -120,10 +120,9 @@ class Session:
 
         def work(send: Callable[[Any], None]) -> None:
             quiet()
-            chosen = self.tests(line)
             if not start(send):
                 return send("import")
-            for k in chosen:
+            for k in self.tests(line):
                 send(k)
                 signal.setitimer(signal.ITIMER_PROF, 6 * self.seconds[k] + 2)
                 passes = self._passes(self.items[k])

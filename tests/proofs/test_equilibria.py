@@ -10,7 +10,7 @@ import pytest
 
 from lipctrl.errors import LoopError
 from lipctrl.intervals.interval import Interval
-from lipctrl.networks.network import Affine, Network
+from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.resting import newton
@@ -112,3 +112,58 @@ def test_continuous_time_is_refused() -> None:
     model.dt = 0.0
     with pytest.raises(LoopError, match="sampled model"):
         prove_equilibria(model, NOTHING, np.ones(1))
+
+
+class Two(Rest):
+    """With a second state that contracts by itself."""
+
+    n_states, n_observations = 2, 2
+    periods = np.zeros(2)
+    state_low, state_high = np.full(2, -9.0), np.full(2, 9.0)
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return (0.5 * x[0], *super().step(x[1:], u))
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return (*super().observe(x[1:]), x[0])
+
+
+@pytest.mark.parametrize("p", [(-0.1, 1.1), (0.9, 1.1)])
+def test_every_state_of_every_part_must_come_back(p: tuple[float, float]) -> None:
+    """The first state comes back whatever the second does."""
+    proof = prove_equilibria(Two(p, roots), Network([Affine([[0.0, 0.0]], [0.5])]), np.array([0.0, 1.0]))
+    assert (proof is not None) == (p == (0.9, 1.1))
+
+
+def test_values_and_slopes_of_each_part_are_enclosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x+ - x at the centre, and its Jacobian on the whole box, for parameters of each part: sampled; and tight."""
+    model = Pendulum(mass=(0.9, 1.2), dt=(0.04, 0.06))
+    network = Network([Affine([[0.3, -1.0, 0.2], [0.5, 2.0, -0.4], [-0.2, 0.7, 0.1]], [0.1, -0.2, 0.3]),
+                       Elementwise("tanh", 3), Affine([[-1.0, -0.8, 0.5]], [0.05])])  # fmt: skip
+    loop = ClosedLoop(model, network)
+    parts = pieces(loop.low[:, 0], loop.high[:, 0], 6)
+    center, box = np.array([0.1, -0.05]), Interval(np.array([0.05, -0.2]), np.array([0.25, 0.1]))
+    given: list[tuple[Interval, Interval]] = []
+    monkeypatch.setattr(equilibria, "krawczyk", lambda c, x, value, slopes: given.append((value, slopes)) or x)
+    equilibria._images(loop, parts, center, box)
+    assert len(given) == len(parts[0])
+    rng = np.random.default_rng(0)
+
+    def moved(x: np.ndarray, p: np.ndarray) -> np.ndarray:
+        plant = model.at(list(p))
+        y = np.array(plant.observe(list(x)))
+        return np.array(plant.step(list(x), list(network(y)))) - x
+
+    for low, high, (value, slopes) in zip(*parts, given, strict=True):
+        corners = [np.where(choice, low, high) for choice in np.ndindex(2, 2)]
+        values = np.array([moved(center, p) for p in corners])
+        assert np.all(value.lo <= values.min(axis=0) + 1e-12) and np.all(values.max(axis=0) <= value.hi + 1e-12)
+        assert np.all(value.width <= 1.5 * np.ptp(values, axis=0) + 1e-6)
+        h, seen = 1e-5, []
+        ends = [np.where(choice, box.lo, box.hi) for choice in np.ndindex(2, 2)]
+        for x in [*ends, *rng.uniform(box.lo, box.hi, (12, 2))]:
+            for p in corners:
+                seen.append(np.array([(moved(x + h * e, p) - moved(x - h * e, p)) / (2 * h) for e in np.eye(2)]).T)
+        least, most = np.min(seen, axis=0), np.max(seen, axis=0)
+        assert np.all(slopes.lo <= least + 1e-7) and np.all(most <= slopes.hi + 1e-7)
+        assert np.all(slopes.hi - slopes.lo <= 2.5 * (most - least) + 1e-3)

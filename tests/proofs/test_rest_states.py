@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 
 from lipctrl import load_policy
+from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.proofs import rest_states
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.grid import Grid
 from lipctrl.proofs.rest_states import RestStates, find_rest_states
@@ -73,3 +77,126 @@ def test_a_line_of_equilibria_stays_in_doubt() -> None:
     lower = np.min([low for low, _ in found.doubtful], axis=0)
     upper = np.max([high for _, high in found.doubtful], axis=0)
     assert lower[0] <= -0.1 and upper[0] >= 0.1 and lower[1] < 0 < upper[1]
+
+
+# --------------------------------------------------------------------------------------------------------- part by part
+
+TURN = 2 * np.pi
+
+
+class Moves:
+    """x+ = a x + b, state by state."""
+
+    def __init__(self, a: Any, b: Any) -> None:
+        self.a, self.b = a, b
+
+    def step(self, x: Any) -> list[Any]:
+        return [float(a) * form + float(b) for form, a, b in zip(x, self.a, self.b, strict=True)]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_what_moves_rests_nowhere_unless_by_whole_turns(side: float) -> None:
+    """A cell is excluded if some state moves to one side on all of it, an angle by less than a turn."""
+    low = np.array([[0.0, 0.0], [1.0, 0.0], [-2.0, 0.0], [2.0, 1.0], [-3.0, -1.0]])
+    high = low + np.array([1.0, 1.0])
+    if side < 0:
+        low, high = -high, -low
+
+    def excluded(a: Any, b: Any, angles: Any) -> list[bool]:
+        loop: Any = Moves(a, side * np.array(b))
+        return rest_states._excluded(loop, low, high, np.array(angles)).tolist()
+
+    def doubtful(a: Any, b: Any, angles: Any) -> list[bool]:
+        """The same from the ends of each cell."""
+        out = []
+        for lower, upper in zip(low, high, strict=True):
+            away = False
+            for k in range(2):
+                ends = sorted((a[k] - 1) * x + side * b[k] for x in (lower[k], upper[k]))
+                limit = TURN if angles[k] else np.inf
+                away |= bool((ends[0] > 0 and ends[1] < limit) or (ends[1] < 0 and ends[0] > -limit))
+            out.append(away)
+        return out
+
+    for a in ([1.0, 1.0], [1.5, 1.0], [1.0, 0.25], [3.0, 1.5], [-1.0, 1.0]):
+        for b in ([0.0, 0.0], [0.125, 0.0], [0.0, 0.25], [3.0, 0.0], [6.28, 0.0], [6.29, 0.0], [6.25, -0.75]):
+            for angles in ([True, False], [False, False], [False, True], [True, True]):
+                assert excluded(a, b, angles) == doubtful(a, b, angles), (a, b, angles)
+    # touching zero at an end of the cell is no proof
+    assert excluded([2.0, 1.0], [0.0, 0.0], [False, False])[0] is False
+    many = np.repeat(low, 1700, axis=0), np.repeat(high, 1700, axis=0)
+    loop: Any = Moves([1.5, 1.0], [0.0, 0.0])
+    found = rest_states._excluded(loop, *many, np.array([False, False]))
+    assert found.tolist() == np.repeat(excluded([1.5, 1.0], [0.0, 0.0], [False, False]), 1700).tolist()
+
+
+def test_cells_lie_in_a_box_if_all_their_ends_do() -> None:
+    rng = np.random.default_rng(0)
+    lower = rng.integers(-4, 3, (300, 2)).astype(float)
+    upper = lower + rng.integers(1, 3, (300, 2))
+    boxes = [
+        Interval(np.array([-3.0, -2.0]), np.array([1.0, 2.0])),
+        Interval(np.array([0.0, -4.0]), np.array([4.0, 0.0])),
+    ]
+    brute = [any(all(box.lo[k] <= a[k] and b[k] <= box.hi[k] for k in range(2)) for box in boxes)
+             for a, b in zip(lower, upper, strict=True)]  # fmt: skip
+    assert rest_states._within(boxes, lower, upper).tolist() == brute and 10 < sum(brute) < 290
+    assert not rest_states._within([], lower, upper).any()
+
+
+def test_cells_are_halved_along_their_longest_side() -> None:
+    lower, upper = np.array([[0.0, 0.0], [4.0, 1.0]]), np.array([[1.0, 4.0], [5.0, 5.0]])
+    low, high = rest_states._halves(lower, upper)
+    assert low.tolist() == [[0, 0], [4, 1], [0, 2], [4, 3]] and high.tolist() == [[1, 2], [5, 3], [1, 4], [5, 5]]
+    none = np.zeros((0, 2))
+    assert all(len(part) == 0 for part in rest_states._halves(none, none + 1))
+    assert lower.tolist() == [[0, 0], [4, 1]] and upper.tolist() == [[1, 4], [5, 5]]
+
+
+def test_a_state_and_its_copy_after_a_full_turn_are_one() -> None:
+    def box(x: float, y: float, radius: float) -> Interval:
+        return Interval(np.array([x - radius, y - radius]), np.array([x + radius, y + radius]))
+
+    def kept(places: list[tuple[float, float]], angles: list[bool], radius: float = 0.1) -> list[int]:
+        small = [box(x, y, 1e-9) for x, y in places]
+        found = rest_states._once(small, [box(x, y, radius) for x, y in places], np.array(angles))
+        return [next(i for i, b in enumerate(small) if b is one) for one in found]
+
+    places = [(0.5, 0.0), (0.5 + TURN, 0.0), (0.5 - TURN, 0.0), (0.5 + 2 * TURN, 0.0), (0.5, TURN), (0.6 + TURN, 0.5)]
+    assert kept(places, [True, False]) == [0, 3, 4, 5]
+    assert kept(places, [False, False]) == [0, 1, 2, 3, 4, 5]
+    assert kept(places, [False, True]) == [0, 1, 2, 3, 5]
+    assert kept(places[:3], [True, False], 1e-10) == [0, 1, 2]
+    assert kept([(0.5, 0.0), (0.5 + TURN / 2, 0.0), (0.5 + TURN / 2, 0.0)], [True, False]) == [0, 1, 2]
+    # of two angles both may have turned, but not one by itself here
+    assert kept([(0.0, 0.0), (TURN, TURN)], [True, True]) == [0]
+
+
+def test_a_box_is_added_for_an_equilibrium_nearby_that_is_proved_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    lower, upper = np.array([[0.0, 0.0], [8.0, 0.0]]), np.array([[1.0, 1.0], [9.0, 1.0]])
+    small, large = Interval(np.zeros(2), np.ones(2)), Interval(-np.ones(2), 2 * np.ones(2))
+    loop: Any = SimpleNamespace(model=None, network=None)
+    found: list[Any] = []
+
+    def tried(newton: Any, proofs: Any, wide: list[Interval]) -> tuple[bool, int, int]:
+        proved: list[Interval] = []
+        asked = iter(proofs)
+        monkeypatch.setattr(rest_states, "newton", lambda model, network, x: newton)
+        monkeypatch.setattr(rest_states, "prove_equilibrium", lambda *given: found.append(given[2:]) or next(asked))
+        before = len(wide)
+        done = rest_states._another(loop, lower, upper, proved, wide)
+        return done, len(proved), len(wide) - before
+
+    yes = SimpleNamespace(x=small), SimpleNamespace(x=large)
+    at = np.array([0.5, 0.5])
+    assert tried(at, yes, []) == (True, 1, 1)
+    assert len(found) == 2 and len(found[0]) == 1 and found[1][1] == rest_states.WIDE
+    assert tried(None, yes, []) == (False, 0, 0)
+    assert tried(at, [None, None, None, None], []) == (False, 0, 0)
+    assert tried(at, [yes[0], None, yes[0], None], []) == (False, 0, 0)
+    assert tried(at, yes, [Interval(np.array([0.25, 0.5]), np.array([0.5, 0.75]))]) == (False, 0, 0)
+    assert tried(at, yes, [Interval(np.array([0.25, 0.6]), np.array([0.5, 0.75]))]) == (True, 1, 1)
+    assert tried(np.array([99.0, 0.5]), yes, []) == (False, 0, 0)
+    assert (
+        all(0 < width < 1 for width in rest_states.WIDE) and tuple(sorted(rest_states.WIDE))[::-1] == rest_states.WIDE
+    )

@@ -625,7 +625,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=None)
     parser.add_argument("--only", default="")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--within", type=float, default=math.inf, help="leave out tests that take longer")
+    parser.add_argument("--within", type=float, default=math.inf, help="of tests for each mutant")
     given = parser.parse_args()
     if given.command != "table":
         run(given.results, given.sample, given.only, given.seed, given.command == "again", given.within)

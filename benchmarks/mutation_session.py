@@ -15,6 +15,7 @@ import signal
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -100,8 +101,9 @@ class Session:
         first, last, body = [each for each in self.statements if each[0] <= line <= each[1]][-1]
         last = body[0].lineno - 1 if body else last
         ran = set[int]().union(*(self.ran[k] for k in range(first, max(last, line) + 1)))
-        chosen = (k for k in ran if self.seconds[k] <= self.within)
-        return sorted(chosen, key=lambda k: (self.seconds[k] + 0.02) / (1 + self.killed[k]))
+        ordered = sorted(ran, key=lambda k: (self.seconds[k] + 0.02) / (1 + self.killed[k]))
+        spent = accumulate(self.seconds[k] for k in ordered)
+        return [k for k, seconds in zip(ordered, spent, strict=True) if seconds <= self.within]
 
     def swap(self, old: CodeType, new: CodeType) -> bool:
         """Give the functions that differ their new code; false where more than functions differ."""

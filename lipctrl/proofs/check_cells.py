@@ -808,9 +808,9 @@ class Loop:
     def step(self, x: Sequence[Number], pushed: bool = False) -> list[Number]:
         """The next state for all errors of the actions; with `pushed` also its change by them, as more derivatives."""
         cells, k, m = len(x[0].value.c), len(x[0].by), self.network.n_out if pushed else 0
-        constant = [Form.constant(value, cells) for value in (0.0, 1.0)]
-        x = [Number(number.value, [*number.by, *constant[:1] * m]) for number in x]
-        given = [Number(form, constant[:1] * (k + m)) for form in self._given(cells)]
+        zero = Form.constant(0.0, cells)
+        x = [Number(number.value, [*number.by, *[zero] * m]) for number in x]
+        given = [Number(form, [zero] * (k + m)) for form in self._given(cells)]
         y = self.observe_program([*x, *given])
         actions, ranges, wrong = self.network([part.value for part in y])
         place = max(self.kept, *(len(form.G) for form in [*actions, *(number.value for number in x)]))
@@ -828,7 +828,7 @@ class Loop:
                 place += 1
             errors = Form(np.zeros(cells), np.zeros((0, cells)), reach).own_symbol(place)
             place += m > 0
-            numbers.append(Number(value, [*by, *(errors if i == j else constant[0] for j in range(m))]))
+            numbers.append(Number(value, [*by, *(errors if i == j else zero for j in range(m))]))
         return self.step_program([*x, *numbers, *given])
 
     def _given(self, cells: int) -> list[Form]:
@@ -872,7 +872,7 @@ def _halves(box: Array, whole: Array) -> list[Array]:
 def _for_all(loop: Loop, cells: int, holds: Callable[[Loop, Array], Array]) -> Array:
     """Whether something holds on each cell for all parameters: on every part of a coarse or a finer partition."""
     good, boxes = np.zeros(cells, dtype=bool), [loop.box]
-    for _ in range(HALVINGS if len(loop.box) else 1):
+    for _ in range(HALVINGS):
         fine = ~good
         for box in boxes:
             left = np.nonzero(fine)[0]
@@ -1327,7 +1327,7 @@ class Near:
         |A - c I - R R'| plus the scaled radii is below c, then A + E > R R' >= 0 for all |E| <= the radii (Gershgorin).
         """
         n, diagonal = len(self.mid), np.diagonal(self.mid)
-        if not (np.isfinite(self.mid).all() and np.isfinite(self.rad).all() and (diagonal > 0).all()):
+        if not (diagonal > 0).all():
             return False
         scale = np.ldexp(1.0, -np.frexp(diagonal)[1] // 2)
         A, rad = self.mid * np.outer(scale, scale), _up(self.rad * np.outer(scale, scale))

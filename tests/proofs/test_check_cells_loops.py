@@ -18,6 +18,7 @@ from tests.proofs.cells_for_tests import (
     boxed,
     cubic,
     ends,
+    hexed,
     loop,
     model,
     near,
@@ -374,3 +375,107 @@ def test_an_equilibrium_for_every_parameter() -> None:
     for lower, upper in ((0.7, 2.1), (0.6, 1.9)):
         with pytest.raises(Rejected, match="each value"):
             cc.prove_equilibrium(line, np.array([lower, -0.1]), np.array([upper, 0.1]))
+
+
+def test_observations_and_states_must_not_turn_alone() -> None:
+    """theta+ = theta + y: y+ = y + theta turns with it, as an observed theta does beside others that do not."""
+    step = program(3, [], [["add", 0, 1], ["add", 1, 0], ["sin", 0], ["add", 1, 5]], [3, 4])
+    for outputs, last, periodic in (([0, 2], 6, False), ([2, 0], 6, False), ([2, 1], 6, True), ([2, 1], 4, False)):
+        observe = program(2, [], [["sin", 0]], outputs)
+        fields = {"name": "t", "dt": (1.0).hex(), "step": step | {"outputs": [3, last]}, "observe": observe}
+        assert cc.Loop(ZERO_POLICY, fields, 2).is_periodic(0) is periodic
+    with pytest.raises(Rejected, match="outputs"):
+        cc.Program(program(2, [], [], [0, 9]), 2, 2, "p")
+    with pytest.raises(Rejected, match="instruction"):
+        cc.Program(program(2, [], [["mul", 9, 0]], [0, 1]), 2, 2, "p")
+
+
+@pytest.mark.parametrize("kind", ["tanh", "hardtanh"])
+def test_errors_widen_what_a_squashed_action_may_be(kind: str) -> None:
+    """Of [-1/2, 1] or [tanh -9, tanh 9] and 1/8 more on either side."""
+    limits = {"low": hexed([-0.5]), "high": hexed([1.0])} if kind == "hardtanh" else {}
+    policy = {"layers": [affine([[3.0, 0.0]]), {"type": kind, "n": 1, **limits}]}
+    line = cc.Loop(policy, model(0.0, 0.25), 2, 0.125)
+    after = values(line.step([Number(f) for f in boxed([-3, 0], [3, 0])]))
+    low, high = (-0.625, 1.125) if kind == "hardtanh" else (-1.125, 1.125)
+    assert near(ends(after[0]), low, high, 1.0)
+    seen: list[Any] = []
+    line.step_program = lambda numbers: seen.append(numbers) or numbers[:2]  # type: ignore[assignment]
+    line.step([Number(f) for f in boxed([-3, 0], [3, 0])])
+    lo, hi = ends(seen[0][2].value)
+    assert low - 1e-9 <= lo <= low + 1e-7 and high - 1e-7 <= hi <= high + 1e-9
+    exact = line.part(line.box, disturbed=False)
+    exact.step_program = line.step_program
+    exact.step([Number(f) for f in boxed([-3, 0], [3, 0])])
+    lo, hi = ends(seen[1][2].value)
+    assert low + 0.125 - 1e-9 <= lo <= low + 0.126 and high - 0.126 <= hi <= high - 0.125 + 1e-9
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_every_uncertain_part_of_a_step_has_a_symbol_of_its_own(pushed: bool) -> None:
+    """Three actions with two derivatives and an error each, a parameter: none moves with another."""
+    policy = {"layers": [affine([[0.5, -1.0], [2.0, 0.25], [1.0, 1.0]]), {"type": "tanh", "n": 3}]}
+    zero = program(6, [], [], [0, 1])
+    fields = {"name": "t", "dt": (1.0).hex(), "step": zero, "observe": program(3, [], [], [0, 1])}
+    fields["parameters"] = [{"name": "p", "lower": (1.0).hex(), "upper": (2.0).hex()}]
+    line, seen = cc.Loop(policy, fields, 2, 0.125), list[Any]()
+    line.step_program = lambda numbers: seen.extend(numbers) or numbers[:2]  # type: ignore[assignment]
+    one, none = Form.constant(1.0, 1), Form.constant(0.0, 1)
+    x = [Number(f, by) for f, by in zip(boxed([1, 0], [2, 1]), [[one, none], [none, one]], strict=True)]
+    line.step(x, pushed)
+    actions, parameter = seen[2:5], seen[5]
+    assert len(seen) == 6 and [len(number.by) for number in seen] == [5 if pushed else 2] * 6
+    own: list[int] = []
+    for i, action in enumerate(actions):
+        assert action.value.r[0] == 0.0 and not np.any([part.r for part in action.by])
+        for j, part in enumerate([action.value, *action.by]):
+            rows = np.nonzero(part.G[:, 0])[0]
+            if j < 3 or j - 3 == i:
+                own.append(int(rows[-1]))
+                assert rows[-1] >= line.kept == 3 and (j == 0 or len(rows) == 1)
+            else:
+                assert len(rows) == 0 and part.c[0] == 0.0
+        if pushed:
+            assert 0.125 <= action.by[2 + i].G.sum() <= 0.125 * CLOSE and action.by[2 + i].c[0] == 0.0
+    assert len(set(own)) == len(own) == (12 if pushed else 9)
+    assert np.nonzero(parameter.value.G[:, 0])[0].tolist() == [2]
+    assert not np.any([part.G.any() or part.c.any() for part in parameter.by])
+    for number in seen[:2]:
+        assert [float(part.c[0]) for part in number.by[2:]] == [0.0] * (3 if pushed else 0)
+
+
+def test_a_poor_inverse_proves_no_equilibrium_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x+ = x / 2 + u rests at 2 u: half of Newton's step, and half of the box, must stay in it on both sides."""
+    inverse = np.linalg.inv
+    monkeypatch.setattr(np.linalg, "inv", lambda G: 0.5 * inverse(G))
+    for u in (-2.0, -1.05, -0.95, 0.0, 0.95, 1.05, 2.0):
+        shifted = cc.Loop({"layers": [affine([[0.0, 0.0]], [u])]}, model(0.5, 0.5), 2)
+        for lower, upper in (([-2.0, -1.0], [2.0, 1.0]), ([-2.0, -3.0], [2.0, 1.0])):
+            assert cc._has_one_zero(shifted, np.array(lower), np.array(upper)) is (abs(u) < 1)
+    monkeypatch.setattr(np.linalg, "inv", lambda G: -1.5 * inverse(G))
+    assert not cc._has_one_zero(shifted, np.array([-2.0, -1.0]), np.array([2.0, 1.0]))
+    for bad in (np.nan, np.inf):
+        monkeypatch.setattr(np.linalg, "inv", lambda G, bad=bad: bad * inverse(G))
+        assert not cc._has_one_zero(shifted, np.array([-2.0, -1.0]), np.array([2.0, 1.0]))
+
+
+def test_krawczyk_of_a_coupled_linear_loop_is_its_solution() -> None:
+    """M x + b with M far from symmetric: the box proves it if and only if the solution lies within."""
+    policy = {"layers": [affine([[0.5, -2.0]], [1.0])]}
+    coupled = cc.Loop(policy, model(0.25, 0.25), 2)  # x+ = .75 x - 2 y + 1, y+ = .25 y: rests at (4, 0)
+    step = program(3, [0.25, 0.5], [["mul", 1, 3], ["mul", 0, 4], ["sub", 5, 6], ["add", 2, 0]], [8, 7])
+    turned = cc.Loop(policy, {"name": "t", "dt": (1.0).hex(), "step": step, "observe": program(2, [], [], [0, 1])}, 2)
+    # x+ = 1.5 x - 2 y + 1, y+ = y / 4 - x / 2: y = -2 x / 3, x (1/2 + 4/3) = -1
+    x = -6 / 11
+    for line, rest in ((coupled, np.array([4.0, 0.0])), (turned, np.array([x, -2 * x / 3]))):
+        for away in (-0.3, -0.11, -0.09, 0.0, 0.09, 0.11, 0.3):
+            for axis in (0, 1):
+                middle = rest.copy()
+                middle[axis] += away
+                found = cc._has_one_zero(line, middle - np.array([0.1, 0.1]), middle + np.array([0.1, 0.1]))
+                assert found is (abs(away) < 0.1), (away, axis)
+
+
+def test_a_range_with_one_end_is_not_finite() -> None:
+    for lo, hi, finite in ((-1.0, np.inf, False), (-np.inf, 1.0, False), (-1.0, 1.0, True)):
+        assert cc._finite(Form(np.array([np.nan]), np.zeros((0, 1)), np.zeros(1), lo, hi)) is finite

@@ -289,3 +289,94 @@ def test_roundings_of_lines_are_counted() -> None:
             assert action.r[0] <= 9e-16 * (abs(slope[0, i]) * (abs(c[i]) + abs(g[i])) + abs(shift[0, i])) + 1e-250
             missed += middle != 0
     assert missed > 50
+
+
+def test_roundings_of_lines_put_into_one_another_are_counted() -> None:
+    """Five lines into two sums: shifts far above the rest, in fractions."""
+    rng, missed = np.random.default_rng(1), 0
+    for _ in range(30):
+        slope, shift = rng.standard_normal((1, 5)), 10.0 ** rng.uniform(-6, 9) * rng.standard_normal((1, 5))
+        W, b = rng.standard_normal((2, 5)), rng.standard_normal(2) * 10.0 ** rng.uniform(-6, 9)
+        network = cc.Network({"layers": [{"type": "relu", "n": 5}, affine(W, b)]}, False)
+        network.layers[0].line = lambda lo, hi, slope=slope, shift=shift: (slope, shift, 0.0 * slope)  # type: ignore[method-assign]
+        c, g = rng.standard_normal((2, 5)) * 10.0 ** rng.uniform(-3, 6)
+        actions, _, _ = network([Form(c[i : i + 1], g[None, i : i + 1], np.zeros(1)) for i in range(5)])
+        for j, action in enumerate(actions):
+            middle, tilt = Fraction(b[j]) - Fraction(float(action.c[0])), -Fraction(float(action.G[0, 0]))
+            for i in range(5):
+                middle += Fraction(W[j, i]) * (Fraction(slope[0, i]) * Fraction(c[i]) + Fraction(shift[0, i]))
+                tilt += Fraction(W[j, i]) * Fraction(slope[0, i]) * Fraction(g[i])
+            assert abs(middle) + abs(tilt) <= Fraction(float(action.r[0]))
+            size = np.abs(W[j]) @ (np.abs(slope[0]) * (np.abs(c) + np.abs(g)) + np.abs(shift[0])) + abs(b[j])
+            assert action.r[0] <= 60 * cc.U * size + 1e-250
+            missed += middle != 0
+    assert missed > 30
+
+
+def test_the_least_numbers_of_float32() -> None:
+    """Weights so small that only underflow counts: (2 k + 9) 2^-126 for k weights that are not zero."""
+    W = np.array(
+        [[2.0**-200, 2.0**-200, 2.0**-200], [2.0**-200, 0.0, 2.0**-200], [0.0, 2.0**-200, 0.0], [0.0, 0.0, 0.0]]
+    )
+    one = cc.Layer(affine(W))
+    found = one.wrong(-np.ones((1, 3)), np.ones((1, 3)), np.zeros((1, 3)))[0]
+    for value, count in zip(found, (3, 2, 1, 0), strict=True):
+        assert (2 * count + 9) * 2.0**-126 <= value <= (2 * count + 9) * 2.0**-126 * (1 + 1e-9)
+    leaky = cc.Layer({"type": "leaky_relu", "n": 1, "negative_slope": hexed([2.0**-200])})
+    assert leaky.wrong(np.array([[-1.0]]), np.array([[1.0]]), np.zeros((1, 1)))[0, 0] == pytest.approx(
+        2.0**-126, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "exact"),
+    [(1.0, 0.0, True), (1.0, 0.5, False), (2.0, 0.0, False), (-1.0, 0.0, False), (0.5, 0.0, False)],
+)
+def test_what_float32_hands_on_as_it_is(weight: float, bias: float, exact: bool) -> None:
+    """A single weight 1 without bias; all others are rounded: 9 u (abs(W) max(abs(h), 1) + abs(b)) + 11 2^-126."""
+    for size, error in ((0.25, 0.0), (8.0, 2.0**-20)):
+        one = cc.Layer(affine([[0.0, weight]], [bias]))
+        given = np.array([[1e9, -size]]), np.array([[1e9, 0.1]]), np.array([[1.0, error]])
+        found = float(one.wrong(*given)[0, 0])
+        wanted = abs(weight) * error
+        if not exact:
+            wanted += 9 * U32 * (abs(weight) * max(size + error, 1.0) + abs(bias)) + 11 * 2.0**-126
+        assert wanted <= found * (1 + 1e-15) and found <= wanted * (1 + 1e-9) + 1e-250
+
+
+def test_float32_ends_where_sums_may_be_too_large() -> None:
+    """At 2^126 of abs(W) abs(h) + abs(b), or of an input; just below it goes on."""
+    one = cc.Layer(affine([[1.0, 3.0], [0.5, 0.0]], [2.0, 0.0]))
+    zero = np.zeros((1, 2))
+    for size, ends in ((2.0**124, False), (2.0**125, True), (2.0**126, True)):
+        hi = np.array([[1.0, size]])
+        assert np.isinf(one.wrong(-hi, hi, zero)[0, 0]) == ends and np.isinf(one.wrong(-hi, zero, zero)[0, 0]) == ends
+        assert np.isinf(one.wrong(-hi, hi, zero)[0, 1]) == (size >= 2.0**126)
+    relu = cc.Layer({"type": "relu", "n": 2})
+    top = 2.0**126
+    for lo, hi, error, ends in ((-1, top, 0, True), (-top, 1, 0, True), (-1, 1, top, True), (-1, top / 2, 1, False)):
+        found = relu.wrong(np.array([[lo, -1.0]]), np.array([[hi, 1.0]]), np.array([[error, 1.0]]))[0]
+        assert np.isinf(found[0]) == ends and found[1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", ["tanh", "sigmoid", "relu", "leaky_relu", "hardtanh"])
+def test_errors_are_carried_on_by_the_largest_slope_near_by(kind: str) -> None:
+    """On the range widened by the error: before the kink, or the steep part, the error reaches over it."""
+    parameters = {
+        "leaky_relu": {"negative_slope": hexed([-3.0])},
+        "hardtanh": {"low": hexed([-1.0]), "high": hexed([1.0])},
+    }
+    one = cc.Layer({"type": kind, "n": 1, **parameters.get(kind, {})})
+    for lo, hi, error in (
+        (-2.0, -1.5, 0.25),
+        (-2.0, -1.5, 0.75),
+        (1.5, 2.0, 0.25),
+        (1.5, 2.0, 0.75),
+        (-0.5, -0.25, 0.5),
+    ):
+        found = float(one.wrong(np.array([[lo]]), np.array([[hi]]), np.array([[error]]))[0, 0])
+        least, most = one.slopes(np.array([[lo - error]]), np.array([[hi + error]]))
+        wanted = max(abs(float(least[0, 0])), abs(float(most[0, 0]))) * error
+        size = max(abs(lo), abs(hi)) + error
+        wanted += {"tanh": 2.0**-22, "sigmoid": 2.0**-22, "leaky_relu": 9 * U32 * size + 2.0**-126}.get(kind, 0.0)
+        assert wanted * (1 - 1e-12) <= found <= wanted * (1 + 1e-8) + 1e-12, (lo, hi, error)

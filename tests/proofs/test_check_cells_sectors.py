@@ -449,7 +449,7 @@ def test_secants_of_a_parabola_in_closed_form() -> None:
 
 def test_pieces_of_secants_cover_what_is_between() -> None:
     """Every point within the reach lies in the piece that counts for it, in fractions; 0.1 has no end."""
-    for lo, hi, reach in ((0.1, 0.1, 0.3), (-1e6, -1e6 + 0.1, 1e-3), (1e9, 1e9, 7.0)):
+    for lo, hi, reach in ((0.1, 0.1, 0.3), (-1e6, -1e6 + 0.1, 1e-3), (1e9, 1e9, 7.0), (1e-9, 1e-9, 7.3)):
         seen: list[tuple[np.ndarray, np.ndarray]] = []
 
         def slopes(starts: np.ndarray, stops: np.ndarray, seen: Any = seen) -> Any:
@@ -574,3 +574,60 @@ def test_what_deviates_at_first() -> None:
         wide = [[(0.49).hex(), top.hex(), (1.0).hex(), (1.0).hex()]]
         with pytest.raises(Rejected):
             cc.Sectors(grows, [wide], core, 1.5).prove(lower, upper)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signals_are_bounded_about_all_values_at_rest(name: str) -> None:
+    """From both ends of a wide range at rest."""
+    function = FUNCTIONS[name][0]
+    for lo, hi in ((0.25, 1.5), (-2.0, -0.25), (-1.0, 2.0)):
+        lo, hi = (lo + 5.0, hi + 5.0) if name == "sqrt" else (lo, hi)
+        sectors = Recorded()
+        sectors._instruction(name, [deviation(lo, hi, [0.3, 0.4], 0.25)], LIMIT, (np.zeros(1), np.zeros(1)))
+        low, high, error = (float(part[0]) for part in sectors.last)
+        v, d = np.linspace(lo, hi, 101)[:, None], 0.75 * np.linspace(-1, 1, 101)
+        rise, some = function(v + d) - function(v), np.abs(d) > 1e-9
+        secants = rise[:, some] / d[some]
+        assert low <= secants.min() + 1e-12 and secants.max() - 1e-12 <= high
+        assert np.abs(rise - 0.3 * d).max() <= error + 1e-12 and sectors.used == 1
+
+
+def test_instructions_take_their_operands_in_order() -> None:
+    """a / b is no b / a, and a parameter, or a constant, stays one row."""
+    sectors = Recorded()
+    a, b = deviation(2.0, 2.0, [0.0, 0.0], 0.0), deviation(4.0, 4.0, [0.0, 0.5], 0.0)
+    sectors._instruction("div", [a, b], 0.0, (np.array([0.5]), np.array([0.5])))
+    low, high, _ = (float(part[0]) for part in sectors.last)
+    assert low == pytest.approx(1 / 4.5) and high == pytest.approx(1 / 3.5)
+    for name, kinds in (("mul", (cc.CONSTANT, cc.PARAMETER)), ("sin", (cc.PARAMETER,)), ("div", (cc.CONSTANT,) * 2)):
+        given = [deviation(2.0, 3.0, [0.0, 0.0], 0.0, kind) for kind in kinds]
+        out = sectors._instruction(name, given, 0.0, (np.array([0.1]), np.array([9.0])))
+        assert out.rows.mid.shape == (1, 6) and out.G.shape == (1, 2) and out.r.shape == (1,)
+        assert out.kind == max(kinds) and (out.lo[0], out.hi[0]) == (0.1, 9.0) and sectors.used == 1
+
+
+def test_slopes_that_underflow_are_not_taken_for_more() -> None:
+    """exp' below 2^-1030, and the inverse of a square beyond all numbers."""
+    low, high = (float(end[0]) for end in cc._SLOPES["exp"](0.0)(np.array([-740.0]), np.array([-720.0])))
+    assert low <= math.exp(-740) and math.exp(-720) <= high and low < 0 < high < 2.0**-890
+    with np.errstate(all="ignore"):
+        low, high = (float(end[0]) for end in cc._SLOPES["arctan"](0.0)(np.array([1e155]), np.array([1e200])))
+    assert low <= 0.0 and 1e-310 <= high <= 2.0**-890
+
+
+def test_roundings_of_sums_of_slopes_are_counted() -> None:
+    """phi' = v near 1e9: the mean of 1024 of them, in fractions."""
+    a, R, n = 1e9 + 0.1, 1e-3, cc.PIECES
+    L = Fraction(float(cc._up(R / n)))
+    low, high, _ = cc._secants(lambda lo, hi: (lo, hi), *(np.array([v]) for v in (a, a, R, a)))
+    assert Fraction(float(low[0])) <= Fraction(a) - L * (n + 1) / 2
+    assert Fraction(a) + L * (n + 1) / 2 <= Fraction(float(high[0]))
+
+
+def test_roundings_in_a_proof_of_definiteness_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I / 4 - c I - R R' is known up to 6 units for n = 2, c is 64: a rest of 20 is below, 60 may not be."""
+    for rest, proved in ((20, True), (60, False)):
+        c = 8 * 2 * 4 * cc.U
+        factor = np.sqrt(0.25 - c - rest * cc.U) * np.eye(2)
+        monkeypatch.setattr(np.linalg, "cholesky", lambda A, factor=factor: factor)
+        assert Near(np.eye(2)).definite() is proved

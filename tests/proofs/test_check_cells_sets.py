@@ -440,3 +440,70 @@ def test_bends_guide_where_cells_are_halved() -> None:
     assert cc._bends(loop(0.0, 0.0), ellipsoid(1.0)).tolist() == [1.0, 1.0]
     wide = cc._bends(cubic(), ellipsoid(2.0, (1.0, 0.0), np.diag([2.0, 1.0])))
     assert wide[0] == pytest.approx(2 * 6 * 0.04, rel=0.3)
+
+
+def test_spectral_norms_of_numbers_do_not_believe_the_singular_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """U = V = sqrt(1 - s): |C| = |D| / (1 - s), above |D| (1 + s) by s^2; where U'U is far from I nothing is known."""
+    for s, known in ((9e-4, True), (1.1e-3, False), (0.5, False)):
+        side = np.full((1, 1, 1), np.sqrt(1 - s))
+        for left, right in ((side, side), (side, np.ones((1, 1, 1))), (np.ones((1, 1, 1)), side)):
+            monkeypatch.setattr(np.linalg, "svd", lambda C, left=left, right=right: (left, None, right))
+            found = float(cc._spectral([[Form.constant(3.0, 1)]])[0])
+            assert (3.0 <= found <= 3.01) if known else found == np.inf
+
+
+def test_many_cells_at_once_are_many_cells() -> None:
+    """Three different ones, in few and in many symbols, with radii: as each by itself."""
+    rng = np.random.default_rng(0)
+    for count in (2, 6, 7, 9):
+        forms = [Form(rng.normal(0, 1, 3), rng.normal(0, 0.3, (count, 3)), 0.2 * rng.random(3)) for _ in range(2)]
+        alone = [[form.take(np.arange(3) == k) for form in forms] for k in range(3)]
+        T, center = np.array([[2.0, 1.0], [0.0, 0.5]]), (0.25, -0.5)
+        sizes = []
+        for k in range(3):
+            low, high = 0.0, 50.0
+            for _ in range(50):
+                middle = (low + high) / 2
+                held = bool(ellipsoid(middle, center, T).holds(alone[k])[0])
+                low, high = (low, middle) if held else (middle, high)
+            sizes.append(high)
+        for k in range(3):
+            for hair in (1 + 1e-9, 1 - 1e-9):
+                one = ellipsoid(sizes[k] * hair, center, T)
+                assert one.holds(forms).tolist() == [bool(one.holds(part)[0]) for part in alone]
+        z = [
+            [float(part[0]) for part in end]
+            for end in zip(*(f.range() for f in ellipsoid(1.0, center, T).coordinates(alone[0])), strict=True)
+        ]
+        c = T @ [float(f.c[0]) - m for f, m in zip(alone[0], center, strict=True)]
+        G = T @ np.stack([f.G[:, 0] for f in alone[0]])
+        r = np.abs(T) @ [float(f.r[0]) for f in alone[0]]
+        corners = np.array(list(product((-1, 1), repeat=count)))
+        worst = np.linalg.norm(c + corners @ G.T, axis=1).max()
+        if count > cc.CORNERS:
+            worst = np.sqrt(c @ c + 2 * np.abs(G.T @ c).sum() + np.abs(G.T @ G).sum())
+        assert sizes[0] == pytest.approx(worst + np.linalg.norm(r), rel=1e-8)
+        assert np.allclose(z[1], c + np.abs(G).sum(axis=1) + r)
+
+
+@pytest.mark.parametrize(
+    ("name", "true"),
+    [("_arctan", lambda v: 1 / (1 + v * v)), ("_exp", np.exp), ("_sqrt", lambda v: 0.5 / np.sqrt(v))],
+)
+def test_slopes_between_two_arguments(name: str, true: Any) -> None:
+    """The least and the greatest derivative, of arctan with 0 between or not."""
+    slopes = getattr(cc, name)(SimpleNamespace(by_derivative=lambda function, slopes: slopes))
+    for lo, hi in (
+        (-0.5, 0.25),
+        (-0.25, 0.5),
+        (0.25, 2.0),
+        (-2.0, -0.25),
+        (-3.0, 0.5),
+        (0.0, 1.0),
+        (-1.0, 0.0),
+        (1.0, 1.0),
+    ):
+        a, b = (lo + 3.5, hi + 3.5) if name == "_sqrt" else (lo, hi)
+        least, most = (float(part[0]) for part in slopes(np.array([a]), np.array([b])))
+        values = true(np.append(np.linspace(a, b, 101), np.clip(0.0, a, b)))
+        assert least == pytest.approx(values.min(), rel=1e-14) and most == pytest.approx(values.max(), rel=1e-14)

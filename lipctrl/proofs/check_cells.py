@@ -1024,7 +1024,7 @@ class Ellipsoid:
         else:  # |C + G e|^2 <= |C|^2 + 2 sum |G'C| + sum |G'G|
             slope, gram = np.einsum("ikc,ic->kc", G, C), np.einsum("ikc,ilc->klc", G, G)
             worst = np.sum(C**2, axis=0) + 2.0 * np.abs(slope).sum(axis=0) + np.abs(gram).sum(axis=(0, 1))
-            worst = np.sqrt(worst + 2.0**-40 * size**2) + 2.0**-500
+            worst = np.sqrt(worst + 2.0**-40 * size**2)  # at least 2^-400 outside: squares are numbers
         return _up(worst + rest + 8 * (count + 2) * U * size) <= self.radius
 
     def points(self, centers: Array, halves: Array) -> list[Form]:
@@ -1695,7 +1695,7 @@ class Grid:
         """Boxes moved by full turns into the grid's box along an angle; those across its end become two."""
         turns = np.clip(np.floor((lower[:, axis] - self.low[axis]) / TURN[0]), -1e6, 1e6)
         least, most = np.sort([turns * TURN[0], turns * TURN[1]], axis=0)
-        least, most = (np.where(turns == 0, 0.0, np.nextafter(v, s)) for v, s in ((least, -np.inf), (most, np.inf)))
+        least, most = np.nextafter(least, -np.inf), np.nextafter(most, np.inf)
         a = np.where(turns == 0, lower[:, axis], np.nextafter(lower[:, axis] - most, -np.inf))
         b = np.where(turns == 0, upper[:, axis], np.nextafter(upper[:, axis] - least, np.inf))
         lower, upper = lower.copy(), upper.copy()

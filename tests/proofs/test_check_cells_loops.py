@@ -479,3 +479,26 @@ def test_krawczyk_of_a_coupled_linear_loop_is_its_solution() -> None:
 def test_a_range_with_one_end_is_not_finite() -> None:
     for lo, hi, finite in ((-1.0, np.inf, False), (-np.inf, 1.0, False), (-1.0, 1.0, True)):
         assert cc._finite(Form(np.array([np.nan]), np.zeros((0, 1)), np.zeros(1), lo, hi)) is finite
+
+
+def test_a_poor_inverse_and_uncertain_slopes_prove_nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x+ = x^3 rests at 0, just beside the box: I - Y G is neither centred nor narrow."""
+    inverse = np.linalg.inv
+    monkeypatch.setattr(np.linalg, "inv", lambda G: 0.5 * inverse(G))
+    for low, high, found in ((1e-3, 0.4, False), (-0.4, -1e-3, False), (-0.3, 0.4, True), (-0.4, 0.3, True)):
+        assert cc._has_one_zero(cubic(), np.array([low, -0.1]), np.array([high, 0.1])) is found
+
+
+def test_every_parameter_and_every_limit_has_an_interval() -> None:
+    """The second of two backwards."""
+    one = {"name": "p", "lower": (1.0).hex(), "upper": (2.0).hex()}
+    assert cc._parameters([one, one])[1].tolist() == [[1, 2], [1, 2]]
+    for pair in ([one, one | {"upper": (0.5).hex()}], [one | {"upper": (0.5).hex()}, one]):
+        with pytest.raises(Rejected, match="empty interval"):
+            cc._parameters(pair)
+    for low, high in (([0.0, 2.0], [1.0, 1.0]), ([2.0, 0.0], [1.0, 1.0])):
+        with pytest.raises(Rejected, match="empty interval"):
+            cc.Layer({"type": "hardtanh", "n": 2, "low": hexed(low), "high": hexed(high)})
+    for beta in ([1.0, 0.0], [-1.0, 1.0]):
+        with pytest.raises(Rejected, match="beta"):
+            cc.Layer({"type": "softplus", "n": 2, "beta": hexed(beta)})

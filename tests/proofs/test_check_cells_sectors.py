@@ -631,3 +631,33 @@ def test_roundings_in_a_proof_of_definiteness_are_counted(monkeypatch: pytest.Mo
         factor = np.sqrt(0.25 - c - rest * cc.U) * np.eye(2)
         monkeypatch.setattr(np.linalg, "cholesky", lambda A, factor=factor: factor)
         assert Near(np.eye(2)).definite() is proved
+
+
+def test_products_of_factors_that_rest_between_two_numbers() -> None:
+    """a b - a* b* = b* da + a db for every b* and every a near its rest."""
+    for rest_a, rest_b in (((2.0, 3.0), (-1.0, 0.5)), ((-3.0, 1.0), (2.0, 5.0))):
+        sectors = Recorded(0.5)
+        a, b = deviation(*rest_a, [0.25, 0.5], 0.125), deviation(*rest_b, [1.0, -2.0], 0.25)
+        a.rows.mid[0], b.rows.mid[0] = 0.0, 0.0
+        a.rows.mid[0, 0], b.rows.mid[0, 1] = 1.0, 1.0
+        out = sectors._product(a, b, (np.array([0.0]), np.array([1.0])))
+        mid = sum(rest_b) / 2
+        assert out.rows.mid[0, 0] == pytest.approx(mid) and out.rows.rad[0, 0] >= (rest_b[1] - rest_b[0]) / 2
+        low, high = sectors.blocks[0][0, :2]
+        ends = a.range()
+        assert low <= ends[0][0] and ends[1][0] <= high
+        for a0, b0, d, s in product(rest_a, rest_b, (-0.125, 0.125), (-0.25, 0.25)):
+            for z in ([0.6, 0.8], [1.0, 0.0], [-0.6, 0.8], [0.0, -1.0]):
+                da, db = float(a.G[0] @ z) + d, float(b.G[0] @ z) + s
+                assert abs((a0 + da) * (b0 + db) - a0 * b0 - out.G[0] @ z) <= out.r[0] + 1e-12
+    for rest in ((2.0, 3.0), (-3.0, -2.0)):
+        sectors = Recorded(0.5)
+        p = Deviation(
+            (np.array([rest[0]]), np.array([rest[1]])),
+            Near(np.zeros((1, 6))),
+            np.zeros((1, 2)),
+            np.zeros(1),
+            cc.PARAMETER,
+        )
+        sectors._instruction("mul", [deviation(1.0, 1.0, [1.0, 0.0], 0.0), p], 0.0, (np.zeros(1), np.ones(1)))
+        assert sectors.blocks[0][0, 0] <= rest[0] and rest[1] <= sectors.blocks[0][0, 1] and sectors.kept[2]

@@ -507,3 +507,35 @@ def test_slopes_between_two_arguments(name: str, true: Any) -> None:
         least, most = (float(part[0]) for part in slopes(np.array([a]), np.array([b])))
         values = true(np.append(np.linspace(a, b, 101), np.clip(0.0, a, b)))
         assert least == pytest.approx(values.min(), rel=1e-14) and most == pytest.approx(values.max(), rel=1e-14)
+
+
+def test_forms_of_different_symbols_are_held_together() -> None:
+    """(3 + e_1, 4 + e_2 - e_3) reaches (4, 6)."""
+    x = [
+        Form(np.array([3.0]), np.array([[1.0]]), np.zeros(1)),
+        Form(np.array([4.0]), np.array([[0.0], [1.0], [-1.0]]), np.zeros(1)),
+    ]
+    for hair, inside in ((CLOSE, True), (1 / CLOSE, False)):
+        assert bool(ellipsoid(np.hypot(4, 6) * hair).holds(x)[0]) is inside
+        assert bool(ellipsoid(np.hypot(4, 6) * hair).holds(x[::-1])[0]) is inside
+
+
+@pytest.mark.parametrize("reach", [0.1, 0.7, 3.0])
+def test_cells_of_a_deep_cover_join(reach: float) -> None:
+    """Those about .77 reach, halved 25 times: in fractions, one begins before the other ends, and no gap is left."""
+    point, cells = 0.77 * reach, list[tuple[Fraction, Fraction]]()
+
+    def prove(centers: np.ndarray, halves: np.ndarray) -> np.ndarray:
+        good = (np.abs(centers[:, 0] - point) > 3 * halves[:, 0]) | (halves[:, 0] < 2.0**-25 * reach)
+        cells.extend((Fraction(c), Fraction(h)) for c, h in zip(centers[good, 0], halves[good, 0], strict=True))
+        return np.asarray(good)
+
+    cc._cover(1, reach, 30, prove, "x")
+    cells.sort()
+    assert min(h for _, h in cells) < Fraction(reach) / 2**24
+    reached = cells[0][0] + cells[0][1]
+    assert cells[0][0] - cells[0][1] <= -Fraction(reach)
+    for c, h in cells[1:]:
+        assert c - h <= reached
+        reached = max(reached, c + h)
+    assert reached >= Fraction(reach)

@@ -131,6 +131,8 @@ def test_parts_within_another_take_its_cells_and_add_their_own() -> None:
     text = derived(fields)
     assert "at least 24.9999 % of [-1.0, 1.0]" in text and "certified in all of 2 parts" in text
     assert re.search(r"; 1 ellipsoids with \d+ cells; 28 cells in 3 ranks with 24 images\.", text), text
+    alone = derived(parted((0.5, 1.0)))
+    assert text.split("Proved: ")[1].split("; 28")[0] == alone.split("Proved: ")[1].split("; 16")[0]
     one = copy.deepcopy(fields)
     one["parts"].pop()
     with pytest.raises(Rejected, match="cover"):
@@ -312,3 +314,64 @@ def test_fields_that_belong_to_one_kind_of_certificate() -> None:
     whole["domain"].update(box([-0.5, -0.5], [0.5, 0.50001]))
     assert "Every state" not in derived(whole)
     assert derived(certificate() | {"network": ZERO_POLICY, "model": model(0.45, 0.45)})
+
+
+def one_state() -> dict[str, Any]:
+    """x+ = x / 2 on [-1, 1]: a core of .3, two cells within and two beside them."""
+    line = same_loop(1, 0.5)
+    shape = {"center": hexed([0.0]), "T": hexed([[1.0]]), "radius": (0.3).hex()}
+    return certificate() | {
+        "network": {"layers": [{"type": "affine", "W": hexed(line.network.layers[0].W), "b": hexed([0.0])}]},
+        "model": {
+            "name": "s",
+            "dt": (1.0).hex(),
+            "step": {"inputs": 2, "constants": hexed([0.5]), "code": [["mul", 0, 2], ["add", 3, 1]], "outputs": [4]},
+            "observe": {"inputs": 1, "constants": [], "code": [], "outputs": [0]},
+        },
+        "equilibrium": box([-1e-6], [1e-6]),
+        "core": shape,
+        "ellipsoids": [],
+        "grids": [{"low": hexed([-1.0]), "width": hexed([2.0]), "angles": [False]}],
+        "records": [[0, 3, 0, 2], [0, 3, 1, 2]],
+        "cells": packed([3, 4], [2, 5]),
+        "domain": {"grid": 0, **box([-1.0], [1.0]), "volume": (0.9).hex()},
+    }
+
+
+def test_a_certificate_of_one_state_and_a_volume_that_is_all_of_it() -> None:
+    fields = one_state()
+    assert derived(fields).startswith("Region of attraction: at least 49.9999 % of [-1.0, 1.0] (volume 0.999999999).")
+    marked = grid([-1.0], [2.0], [False], 3)
+    marked.rank[2:6] = 0
+    exact = marked.volume(np.array([-1.0]), np.array([1.0]))
+    fields["domain"]["volume"] = exact.hex()
+    assert derived(fields)
+    fields["domain"]["volume"] = float(np.nextafter(exact, 9)).hex()
+    with pytest.raises(Rejected, match="volume"):
+        derived(fields)
+
+
+def test_shares_are_rounded_down_at_the_edge_of_a_digit() -> None:
+    """Volumes just below k millionths of a box of six sides, in fractions."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        low = rng.uniform(-3, 0, 6)
+        high = low + rng.uniform(0.1, 3, 6)
+        whole = Fraction(1)
+        for a, b in zip(low, high, strict=True):
+            whole *= Fraction(b) - Fraction(a)
+        k = int(rng.integers(1, 10**6))
+        volume = float(np.nextafter(float(whole * k / 10**6), 0))
+        if Fraction(volume) >= whole * k / 10**6:
+            volume = float(np.nextafter(volume, 0))
+        first = words([proof([0.0] * 6, [1.0] * 6)], (low, high, volume), same_loop(6, 0.5))[0]
+        assert Fraction(first.split("at least ")[1].split(" %")[0]) <= 100 * Fraction(volume) / whole
+
+
+def test_a_grid_may_have_as_many_cells_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cc, "MAX_GRID", 2**6)
+    assert grid([0.0, 0.0], [1.0, 1.0], [False] * 2, 3).rank.size == 64
+    assert grid([0.0], [1.0], [False], 6).rank.size == 64
+    for n, level in ((2, 4), (1, 7), (3, 3)):
+        with pytest.raises(Rejected, match="too many cells"):
+            grid([0.0] * n, [1.0] * n, [False] * n, level)

@@ -54,7 +54,7 @@ def yin(folder: Path) -> Network:
 def agents() -> dict[str, tuple[Model, Network]]:
     found: dict[str, tuple[Model, Network]] = {}
     here = Path(__file__).resolve().parents[1] / "policies"
-    folders = [here / name for name in ("pendulum-ppo", "pendulum-sac", "pendulum-sac-highgain")]
+    folders = [here / name for name in ("pendulum-ppo", "pendulum-ppo-varied", "pendulum-sac", "pendulum-sac-highgain")]
     if "LIPCTRL_ZOO" in os.environ:
         folders += [Path(os.environ["LIPCTRL_ZOO"]) / name / "Pendulum-v1" for name in ("ppo", "a2c", "sac", "ars")]
     for folder in folders:

@@ -33,7 +33,7 @@ def card_of(name: str) -> dict:
 
 
 def test_the_corpus_is_complete() -> None:
-    pendulums = ["early", "hanging", "ppo", "sac", "sac-highgain"]
+    pendulums = ["early", "hanging", "ppo", "ppo-varied", "sac", "sac-highgain"]
     assert ["cartpole-ppo", *(f"pendulum-{name}" for name in pendulums), "spring-damper-ppo"] == NAMES
 
 

@@ -107,7 +107,7 @@ def test_one_value_is_the_proof_without_parameters() -> None:
     assert proof is not None and plain is not None and np.array_equal(proof.x.lo, plain.x.lo)
 
 
-def test_continuous_time_is_refused() -> None:
+def test_differential_equations_are_refused() -> None:
     model = Rest((0.9, 1.1), roots)
     model.dt = 0.0
     with pytest.raises(LoopError, match="sampled model"):

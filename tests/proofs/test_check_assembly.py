@@ -295,6 +295,15 @@ def test_disturbances_are_weighed_action_by_action() -> None:
     assert proves(*just, radius=(4.0 + 2**-40).hex(), level=17.0) and proves(*just, decay=(0.75 + 2**-40).hex())
     assert not proves(*just, action_error=(0.125 - 2**-40).hex(), radius=(3.9).hex())
     assert proves(*just, action_error=(0.125 - 2**-40).hex())
+    fields = {"action_error": (0.125).hex(), "arithmetic": "float32", "decay": (0.75).hex(), "radius": (4.0).hex()}
+    seen: list[Any] = []
+    for more in ({}, {"tails": ["t"]}):
+        ck.prove_disturbed(fields | more, 16.0, P, plant, lambda tails: seen.append(tails) or [F(0), F(0)])
+    assert seen == [None, ["t"]]
+    with pytest.raises(Rejected, match="tails without float32"):
+        ck.prove_disturbed(fields | {"arithmetic": "real", "tails": []}, 16.0, P, plant, lambda tails: [F(0)] * 2)
+    found, eta = ck.prove_disturbed(fields | {"arithmetic": "real"}, 16.0, P, plant, lambda tails: [F(9)] * 2)
+    assert (found.stated, found.rounding, found.radius, eta) == (0.125, None, 4.0, F(3, 4))
 
 
 def test_the_work_that_is_allowed_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,9 +217,15 @@ def test_jacobians_of_enclosed_slopes(monkeypatch: pytest.MonkeyPatch, seed: int
               for m in (3, 5)]  # fmt: skip
     slopes = [[(min(r), max(r)) for r in layer] for layer in slopes]
     given = iter([r for layer in slopes for r in layer])
-    monkeypatch.setattr(ck.Activation, "slopes", lambda self, low, high: next(given))
-    monkeypatch.setattr(ck.Activation, "value_near", lambda self, low, high: (low, high))
+    asked: list[ck.Range] = []
+    monkeypatch.setattr(ck.Activation, "slopes", lambda self, *ends: asked.append(ends) or next(given))
+    monkeypatch.setattr(ck.Activation, "value_near", lambda self, low, high: (low - F(1, 8), high + F(1, 4)))
     gain, spread = ck.jacobian(policy, [F(1, 4), F(-1, 8)])
+    first = [F(row[0]) / 4 - F(row[1]) / 8 for row in W[0]]
+    assert asked[:3] == [(v, v) for v in first]
+    for row, (low, high) in zip(W[1], asked[3:], strict=True):
+        ends = [[F(w) * (v + d) for d in (-F(1, 8), F(1, 4))] for w, v in zip(row, first, strict=True)]
+        assert (low, high) == (sum(map(min, ends)), sum(map(max, ends)))
     middle, radius = (np.array(m.rows, dtype=object) for m in (gain, spread))
     exact = [np.array([[F(x) for x in row] for row in w], dtype=object) for w in W]
     centers = [[(a + b) / 2 for a, b in layer] for layer in slopes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
@@ -317,6 +318,26 @@ def test_files_at_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path.write_text(json.dumps(certificate("lipschitz", network=RELU, **lipschitz(rho=(0.5).hex()))))
     refused = "the Lipschitz inequality is not proved positive definite"
     assert ck.check(path) == ck.Result(False, "", refused, "lipschitz", True)
+
+
+def test_files_are_read_plain_or_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong is an answer."""
+    path, fields = tmp_path / "c", certificate("lipschitz", network=RELU, **lipschitz())
+    for data, readable in (
+        (json.dumps(fields).encode(), True), (gzip.compress(json.dumps(fields).encode()), True),
+        (b"\x1f" + json.dumps(fields).encode(), False), (gzip.compress(b"{}"), False), (b"\x1f\x8b", False),
+    ):  # fmt: skip
+        path.write_bytes(data)
+        assert (ck.check(path).accepted, ck.check(path).readable) == (readable, readable)
+    path.write_text(json.dumps(fields))
+
+    def fails(*_: Any) -> Any:
+        raise KeyError
+
+    monkeypatch.setattr(ck, "_derive", fails)
+    assert ck.check(path) == ck.Result(False, "", "the check failed: KeyError", "lipschitz", True)
+    monkeypatch.setattr(ck, "read", fails)
+    assert ck.check(path) == ck.Result(False, "", "cannot read the file: KeyError", None, False)
 
 
 def test_widths_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

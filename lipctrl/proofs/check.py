@@ -420,11 +420,11 @@ def _lower_tail(t: Fraction) -> Range:
     exp = down.next_minus(down.exp(low)), up.next_plus(up.exp(high))
     pi = _pi(digits + 5)
     root = down.next_minus(down.sqrt(down.multiply(2, pi[0]))), up.next_plus(up.sqrt(up.multiply(2, pi[1])))
-    half = Decimal("0.5")
-    return (
-        max(Fraction(down.subtract(half, up.divide(up.multiply(exp[1], series[1]), root[0]))), ZERO),
-        Fraction(up.subtract(half, down.divide(down.multiply(exp[0], series[0]), root[1]))),
+    below, above = (
+        HALF - Fraction(e) * Fraction(s) / Fraction(r)
+        for e, s, r in ((exp[1], series[1], root[0]), (exp[0], series[0], root[1]))
     )
+    return max(below, ZERO), above
 
 
 @lru_cache(maxsize=512)

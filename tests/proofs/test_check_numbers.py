@@ -72,6 +72,12 @@ def test_symmetric_matrices_are_added_up_from_blocks() -> None:
         {0: Matrix([[1], [2]], 1), 1: Matrix([[3], [4]], 1)}, {0: Matrix([[1], [2]], 1), 1: Matrix([[3], [4]], 1)}
     )
     assert gram.lower() == ([[5], [11, 25]], 0)
+    gap = Symmetric([1, 2, 1])
+    gap.add(0, 0, Matrix([[9]], 1))
+    gap.add(1, 1, Matrix([[5, 2], [2, 7]], 2))
+    gap.add(2, 0, Matrix([[3]], 1))
+    gap.add(2, 2, Matrix([[8]], 1))
+    assert gap.lower() == ([[9], [5], [2, 7], [3, 0, 0, 8]], 0)
     empty = Symmetric([2, 0, 1])
     empty.add(0, 0, Matrix.eye(2))
     empty.add(2, 2, Matrix([[1]], 1))

@@ -872,7 +872,7 @@ def _halves(box: Array, whole: Array) -> list[Array]:
 def _for_all(loop: Loop, cells: int, holds: Callable[[Loop, Array], Array]) -> Array:
     """Whether something holds on each cell for all parameters: on every part of a coarse or a finer partition."""
     good, boxes = np.zeros(cells, dtype=bool), [loop.box]
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS if len(loop.box) else 1):
         fine = ~good
         for box in boxes:
             left = np.nonzero(fine)[0]
@@ -1024,7 +1024,7 @@ class Ellipsoid:
         else:  # |C + G e|^2 <= |C|^2 + 2 sum |G'C| + sum |G'G|
             slope, gram = np.einsum("ikc,ic->kc", G, C), np.einsum("ikc,ilc->klc", G, G)
             worst = np.sum(C**2, axis=0) + 2.0 * np.abs(slope).sum(axis=0) + np.abs(gram).sum(axis=(0, 1))
-            worst = np.sqrt(worst + 2.0**-40 * size**2)  # at least 2^-400 outside: squares are numbers
+            worst = np.sqrt(worst + 2.0**-40 * size**2) + 2.0**-500
         return _up(worst + rest + 8 * (count + 2) * U * size) <= self.radius
 
     def points(self, centers: Array, halves: Array) -> list[Form]:
@@ -1327,7 +1327,7 @@ class Near:
         |A - c I - R R'| plus the scaled radii is below c, then A + E > R R' >= 0 for all |E| <= the radii (Gershgorin).
         """
         n, diagonal = len(self.mid), np.diagonal(self.mid)
-        if not (diagonal > 0).all():
+        if not (np.isfinite(self.mid).all() and np.isfinite(self.rad).all() and (diagonal > 0).all()):
             return False
         scale = np.ldexp(1.0, -np.frexp(diagonal)[1] // 2)
         A, rad = self.mid * np.outer(scale, scale), _up(self.rad * np.outer(scale, scale))
@@ -1654,7 +1654,7 @@ class Grid:
 
     def covers(self, lower: Array, upper: Array, below: Array) -> Array:
         """Whether the boxes, shape (N, n), lie in cells of ranks less than `below`."""
-        covered = np.all(lower <= upper, axis=1)  # infinite ends lie outside
+        covered = np.isfinite(lower).all(axis=1) & np.isfinite(upper).all(axis=1) & np.all(lower <= upper, axis=1)
         rows = np.nonzero(covered)[0]
         lower, upper = lower[rows], upper[rows]
         for axis in np.nonzero(self.angles)[0]:
@@ -2035,7 +2035,7 @@ def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -
 def _parts(loop: Loop, parts: list[Any]) -> tuple[list[Proof], list[tuple[Proof, float]]]:
     """All parts of the box of parameters, each proved by itself or within one before, and the innermost, which cover
     it, each with a share of the box: of what no other of them has."""
-    _need(len(loop.box) and len(parts) <= MAX_PARAMETER_PARTS, "parts of a box of parameters that does not exist")
+    _need(len(loop.box) and 0 < len(parts) <= MAX_PARAMETER_PARTS, "parts of a box of parameters that does not exist")
     boxes, outer = list[Array](), set[int]()
     for place, fields in enumerate(parts):
         inner = isinstance(fields, dict) and "within" in fields

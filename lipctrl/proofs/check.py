@@ -364,7 +364,7 @@ def _tanh(x: Fraction) -> Range:
 @lru_cache(maxsize=1)
 def _root_two_pi() -> Range:
     low, high = _pi(DIGITS + 5)
-    return _sqrt((2 * Fraction(low), 2 * Fraction(high)))
+    return _sqrt((2 * low, 2 * high))
 
 
 def _density(x: Fraction) -> Range:
@@ -418,8 +418,8 @@ def _lower_tail(t: Fraction) -> Range:
         series.append(context.add(total, term) if context is up else total)
     low, high = _decimals(-t * t / 2, down, up)
     exp = down.next_minus(down.exp(low)), up.next_plus(up.exp(high))
-    pi = _pi(digits + 5)
-    root = down.next_minus(down.sqrt(down.multiply(2, pi[0]))), up.next_plus(up.sqrt(up.multiply(2, pi[1])))
+    turn = [_decimals(2 * pi, down, up) for pi in _pi(digits + 5)]
+    root = down.next_minus(down.sqrt(turn[0][0])), up.next_plus(up.sqrt(turn[1][1]))
     below, above = (
         HALF - Fraction(e) * Fraction(s) / Fraction(r)
         for e, s, r in ((exp[1], series[1], root[0]), (exp[0], series[0], root[1]))
@@ -428,7 +428,7 @@ def _lower_tail(t: Fraction) -> Range:
 
 
 @lru_cache(maxsize=512)
-def _pi(digits: int) -> tuple[Decimal, Decimal]:
+def _pi(digits: int) -> Range:
     """Machin: pi = 16 arctan(1/5) - 4 arctan(1/239), in integers; each floor is off by at most one unit."""
     unit = 10 ** (digits + 10)
 
@@ -443,9 +443,7 @@ def _pi(digits: int) -> tuple[Decimal, Decimal]:
 
     value = 16 * arctan(5) - 4 * arctan(239)
     error = 100 * digits + 10000  # fewer than digits + 10 terms, each off by less than 3 units, times 20
-    down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE)
-    up = Context(prec=digits, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE)
-    return down.divide(Decimal(value - error), Decimal(unit)), up.divide(Decimal(value + error), Decimal(unit))
+    return Fraction(value - error, unit), Fraction(value + error, unit)
 
 
 # ---------------------------------------------------------------------------------------------------------- activations

@@ -174,3 +174,28 @@ def test_volumes_for_information(n: int) -> None:
     assert found == pytest.approx(unit * 2 ** (n / 2) / np.sqrt(np.linalg.det(P)), rel=1e-9)
     assert ck._volume(2.0, Matrix([[0]], 1), 1) is None and ck._volume(2.0, Matrix.eye(41), 41) is None
     assert ck._volume(1.0, Matrix.eye(40), 40) is not None
+
+
+def test_words_about_weights_regions_and_errors() -> None:
+    """Of more than one action, observation and state."""
+    one, some, none = [Fraction(1)] * 2, [Fraction(1), Fraction(2)], [Fraction(3), Fraction(2)]
+    for output, inner, names in (
+        (one, one, ("", "")), (some, one, ("D_u ", "")), (one, some, ("", "D_y ")),
+        (none, some[::-1], ("D_u ", "D_y ")),
+    ):  # fmt: skip
+        scaling = ck.Scaling(None, output, inner)
+        assert ck._norms(scaling) == names
+        lines = [f"D_u = diag({[float(w) for w in output]})."] * (output != one)
+        assert ck._scaling_words(scaling) == lines + [f"D_y = diag({[float(w) for w in inner]})."] * (inner != one)
+    for n, shown in ((6, True), (7, False)):
+        words = ck._region_words(2.0, Matrix.eye(n), n)
+        assert words[0] == "The region is {x : (x - x0)' P (x - x0) <= 2.0}, invariant under the loop."
+        assert (f"P = {np.eye(n).tolist()}." in words) is shown and len(words) == 2 + shown
+    assert ck._region_words(2.0, Matrix([[-1]], 1), 1)[-1] == "P = [[-1.0]]."
+    assert ck._region_words(None, Matrix.eye(1), 1) == ["Global: from every initial state."]
+    (words,) = ck._disturbed_words(ck.Disturbance(0.5, [Fraction(1, 64), Fraction(1, 8), Fraction(1, 32)], 0.25))
+    assert words.startswith(
+        "With every action wrong by at most 0.5 at each time, and by its float32 evaluation (FORMAT.md), "
+        "at most 0.126: "
+    )
+    assert ck._floats(Matrix([[1, -3], [4, 0]], 2, -1)) == [[0.5, -1.5], [2.0, 0.0]]

@@ -88,7 +88,7 @@ def test_logarithms_and_roots_of_an_enclosure() -> None:
 def test_pi_with_any_number_of_digits() -> None:
     with flint.ctx.workprec(2000):
         for digits in range(3, 330, 7):
-            low, high = (flint.arb(flint.fmpq(v.numerator, v.denominator)) for v in map(F, ck._pi(digits)))
+            low, high = (flint.arb(flint.fmpq(v.numerator, v.denominator)) for v in ck._pi(digits))
             assert low < flint.arb.pi() < high and high - low < 11 * flint.arb(10) ** (1 - digits)
 
 
@@ -350,6 +350,62 @@ def test_sectors_about_points_and_intervals(seed: int) -> None:
                 if about[0] == about[1]:
                     assert ck.prove_sector(phi, (lo, hi), about, low, high)
                     assert ck.prove_sector(phi, (lo, hi), about, low, high + 1)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_is_minimised_for_sectors_and_relaxations(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
+    """kappa (v - v*) - (phi(v) - phi(v*)) and its slope, both enclosed for all v* and all that phi may be."""
+    asked: list[tuple] = []
+    monkeypatch.setattr(ck, "_minimum", lambda *given: asked.append(given) or F(0))
+    phi = Activation(
+        tuple(
+            Segment(a, b, shape, s.value, lambda x, s=s: tuple(sorted(side * v for v in s.slope(x))))
+            for a, b, shape, s in zip(
+                (None, F(-1), F(2)), (F(-1), F(2), None), (-side,) * 3,
+                steps(None, F(-1), F(2), None, shapes=(1, 1, 1)).segments, strict=True,
+            )
+        ),
+        (F(-50), F(70)),
+    )  # fmt: skip
+    about, beta, alpha = (F(0), F(1)), F(9, 4) + F(1, 8), -F(9, 4) - F(1, 8)
+    assert ck.prove_sector(phi, (F(-9), F(5)), about, alpha, beta)
+    star = phi.value_near(*about)
+    found = []
+    for f, slope, a, b, shape, target in asked:
+        assert (shape, target) == (1, 0)
+        outwards = 1 if a + b > 0 else -1
+        kappa, sign = (beta, outwards) if side * outwards > 0 else (alpha, -outwards)
+        found.append((a, b))
+        for x in (a, (2 * a + b) / 3, b):
+            segment = next(s for s, _, _ in phi.parts((a + b) / 2, (a + b) / 2))
+            value, steep = segment.value(x), segment.slope(x)
+            ends = sorted(kappa * (x - v) for v in about)
+            inside = ends[0] - value[1] + star[0], ends[1] - value[0] + star[1]
+            assert f(x) == tuple(sorted(sign * v for v in inside))
+            assert slope(x) == tuple(sorted(sign * (kappa - v) for v in steep))
+    assert sorted(found) == [(-9, -1), (1, 2), (2, 5)]
+    asked.clear()
+    lam, mu, delta = F(3, 4), F(-5), F(7, 8)
+    assert ck.prove_relaxation(phi, (F(-9), F(5)), lam, mu, delta)
+    assert [(a, b) for _, _, a, b, _, _ in asked[::2]] == [(-9, -1), (-1, 2), (2, 5)] and len(asked) == 6
+    for (f, slope, a, b, shape, target), sign in zip(asked, [1, -1] * 3, strict=True):
+        segment = next(s for s, _, _ in phi.parts((a + b) / 2, (a + b) / 2))
+        assert (shape, target) == (sign * segment.shape, 0)
+        for x in (a, (2 * a + b) / 3, b):
+            assert f(x) == tuple(sorted(sign * v + delta - sign * (lam * x + mu) for v in segment.value(x)))
+            assert slope(x) == tuple(sorted(sign * (v - lam) for v in segment.slope(x)))
+
+
+def test_sectors_about_an_interval_where_nothing_else_is_rough() -> None:
+    """relu is 0 about v* in [-2, -1]: the secant to v = 3 is steepest from -1; and mirrored by slopes."""
+    relu, hair = ck.activation("relu"), F(1, 2**60)
+    for about, top in (((F(-2), F(-1)), F(3)), ((F(-5), F(-1, 2)), F(1, 4))):
+        steepest = top / (top - about[1])
+        assert ck.prove_sector(relu, (F(-7), top), about, F(0), steepest)
+        assert not ck.prove_sector(relu, (F(-7), top), about, F(0), steepest - hair)
+    leaky = ck.activation("leaky_relu", (2.0,))  # 2 v below zero: from v* in [1, 3] least slopes are those of v
+    assert ck.prove_sector(leaky, (F(1), F(9)), (F(1), F(3)), F(1), F(1))
+    assert not ck.prove_sector(leaky, (F(-1), F(9)), (F(1), F(3)), F(1), F(3, 2) - hair)
 
 
 @pytest.mark.parametrize(("kind", "p"), [KINDS[4], KINDS[6], *KINDS[7:13]])

@@ -165,6 +165,11 @@ def test_sets_bounds_multipliers_and_scalings_are_read() -> None:
     for bad in ([hexed([-1.0])], [hexed([1.0, 1.0])], []):
         with pytest.raises(Rejected):
             ck.read_multipliers(bad, relu)
+    three = ck.read_network(network(affine(np.ones((3, 1))), neurons("relu", 3), affine(np.ones((1, 3)))))
+    assert ck.read_multipliers([hexed([1.0, 0.0, 2.0])], three) == [[1, 0, 2]]
+    for k in range(3):
+        with pytest.raises(Rejected, match="negative"):
+            ck.read_multipliers([hexed([-5e-324 if i == k else 1.0 for i in range(3)])], three)
     fields = {"shift": None, "output_weight": None, "input_weight": hexed([1.0, 2.0])}
     one = ck.read_scaling(fields, 1, 2)
     assert one.shift is None and one.output_weight == [1] and one.input_weight == [1, 2]
@@ -225,8 +230,8 @@ def test_forms_by_hand() -> None:
     [
         ({"extra": 1}, "unknown"),
         ({"network": None}, "null"),
-        ({"network_sha256": "0" * 64}, "is not that of"),
-        ({"plant_sha256": "0" * 64}, "is not that of"),
+        ({"network_sha256": "0" * 64}, "network_sha256 is not that of the network in the file"),
+        ({"plant_sha256": "0" * 64}, "plant_sha256 is not that of the plant in the file"),
         ({"policy_sha256": "0" * 63}, "is not a sha256"),
         ({"policy_sha256": "A" * 64}, "is not a sha256"),
         ({"policy_sha256": 1}, "is not a sha256"),

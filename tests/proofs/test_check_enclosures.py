@@ -132,6 +132,7 @@ def test_kinks_tails_and_images() -> None:
         (KINDS[5], (0,), (0, 1), None),
         (KINDS[6], (0,), (0, 1), None),
         (("elu", (0.0,)), (0,), (0, 1), None),
+        (("elu", (-1.0,)), (0,), (0, 1), None),
         (KINDS[7], (), (0, 1), None),
         (KINDS[8], (), (0, 1), None),
         (KINDS[10], (), (0, 1), None),
@@ -151,6 +152,10 @@ def test_kinks_tails_and_images() -> None:
         with pytest.raises(Rejected):
             ck.activation(kind, parameters)
     assert len(ck.activation("hardtanh", (1.0, 1.0)).segments) == 2
+    for alpha in (-1.0, 0.5, 3.0):
+        phi = ck.activation("elu", (alpha,))
+        assert float(phi.value(F(-2))[0]) == pytest.approx(alpha * math.expm1(-2), rel=1e-15)
+        assert phi.segments[0].shape == math.copysign(1, alpha)
 
 
 def steps(*bounds: Fraction | None, shapes: tuple[int | None, ...]) -> Activation:

@@ -244,3 +244,40 @@ def test_jacobians_of_enclosed_slopes(monkeypatch: pytest.MonkeyPatch, seed: int
         for k in range(2):
             J = exact[k + 1] @ (np.array(picked[k], dtype=object)[:, None] * J)
         assert (abs(J * UNIT - middle) <= radius).all()
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_jacobians_on_a_coarse_grid(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Where every rounding shows: slopes whose ends are units of the grid or thirds of it, weights finer than it."""
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(ck.Activation, "value_near", lambda self, low, high: (low, high))
+    for trial in range(250):
+        grid, first = int(rng.integers(3, 6)), rng.integers(-70, 70, (2, 2))
+        monkeypatch.setattr(ck, "GRID", grid)
+        W = [
+            first / 2.0 ** (grid + int(rng.choice([0, 0, 2]))),
+            rng.integers(-3, 4, (3, 2)),
+            rng.integers(-3, 4, (1, 3)),
+        ]
+        W = W[: 2 + trial % 2]
+        unit, large = int(rng.choice([1, 1, 3])) << grid, int(rng.choice([2, 6, 40]))
+        slopes = []
+        for w in W[:-1]:
+            low = rng.integers(-large, large, len(w))
+            ends = zip(low, low + rng.integers(0, large, len(w)) + rng.integers(0, 2, len(w)), strict=True)
+            slopes.append([(F(int(a), unit), F(int(b), unit)) for a, b in ends])
+        layers = [layer for w in W for layer in (affine(w), neurons("tanh", len(w)))]
+        given = iter([r for layer in slopes for r in layer])
+        monkeypatch.setattr(ck.Activation, "slopes", lambda self, low, high, given=given: next(given))
+        gain, spread = ck.jacobian(ck.read_network(network(*layers[:-1])), [F(1, 4), F(-1, 8)])
+        middle, radius = (np.array(m.rows, dtype=object) for m in (gain, spread))
+        exact = [np.array([[F(float(x)) for x in row] for row in w], dtype=object) for w in W]
+        for choice in range(8):
+            J = exact[0]
+            for k, layer in enumerate(slopes):
+                picked = [r[(choice >> (i if k else 2 - i)) % 2] for i, r in enumerate(layer)]
+                J = exact[k + 1] @ (np.array(picked, dtype=object)[:, None] * J)
+            assert (abs(J * (1 << grid) - middle) <= radius).all()
+        plain, rounded = ck.jacobian(ck.read_network(network(affine(W[0]))), [F(0), F(0)])
+        off = abs(exact[0] * (1 << grid) - np.array(plain.rows, dtype=object))
+        assert (off <= np.array(rounded.rows, dtype=object)).all() and np.max(rounded.rows) == 1

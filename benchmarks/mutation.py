@@ -339,12 +339,17 @@ class _Served(importlib.abc.MetaPathFinder):
 
 
 class _Quick:
-    """Leaves out what is slow, and tries a law on fewer examples."""
+    """Leaves out what is slow or not among `names`, and tries a law on fewer examples."""
+
+    def __init__(self, names: list[str] | None = None) -> None:
+        self.names = names
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         import hypothesis
 
         items[:] = [item for item in items if not any(word in item.nodeid for word in SLOW)]
+        if self.names is not None:
+            items[:] = sorted((i for i in items if i.nodeid in self.names), key=lambda i: self.names.index(i.nodeid))
         for item in items:
             law = getattr(item.obj, "hypothesis", None)
             given = getattr(item.obj, "_hypothesis_internal_use_settings", None)
@@ -437,15 +442,16 @@ def pytest_of(tests: list[str], *plugins: Any) -> int:
     return int(pytest.main([*options, *tests], plugins=[*plugins]))
 
 
-def fresh(module: str, text: str, tests: list[str], seconds: float) -> tuple[str, float]:
-    """All tests with the text, which is imported in a fork: "survived", "killed" or "timeout"; processor seconds."""
+def fresh(module: str, text: str, names: list[str], seconds: float) -> tuple[str, float]:
+    """These tests with the text, which is imported in a fork: "survived", "killed" or "timeout"; processor seconds."""
 
     def work(send: Any) -> None:
         quiet()
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
         _Served(module, text).install()
         sys.dont_write_bytecode = True
-        send(pytest_of(tests, _Quick()))
+        files = dict.fromkeys(name.split("::")[0] for name in names)
+        send(pytest_of([*files], _Quick(names)))
 
     sent, status, cpu = fork(work)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
@@ -517,7 +523,8 @@ def _try(results: Path, module: str, sample: int | None, seed: int, again: bool,
 
     def work(send: Any) -> None:
         def of(session: Session) -> None:
-            send(session.seconds)
+            every = session.within_time(range(len(session.items)))
+            send(([session.items[k].nodeid for k in every], sum(session.seconds[k] for k in every)))
             if session.failed or not session.items:
                 print(f"{module}: its tests fail without a mutation: {session.failed}", flush=True)
                 return
@@ -531,9 +538,9 @@ def _try(results: Path, module: str, sample: int | None, seed: int, again: bool,
 
         pytest_of(tests, _Quick(), Session(ROOT / "lipctrl" / f"{module}.py", source(module), of, within))
 
-    (seconds, *imported), _, _ = fork(work)
+    ((names, seconds), *imported), _, _ = fork(work)
     for record in imported:
-        keep(record, *fresh(module, record["text"], tests, 3 * sum(seconds) + 6))
+        keep(record, *fresh(module, record["text"], names, 3 * seconds + 6))
     print(f"{module}: of what its import runs {dict(counts)}", flush=True)
 
 

@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -101,7 +101,11 @@ class Session:
         first, last, body = [each for each in self.statements if each[0] <= line <= each[1]][-1]
         last = body[0].lineno - 1 if body else last
         ran = set[int]().union(*(self.ran[k] for k in range(first, max(last, line) + 1)))
-        ordered = sorted(ran, key=lambda k: (self.seconds[k] + 0.02) / (1 + self.killed[k]))
+        return self.within_time(ran)
+
+    def within_time(self, tests: Iterable[int]) -> list[int]:
+        """Those first that kill most in the shortest time, as many as there is time for."""
+        ordered = sorted(tests, key=lambda k: (self.seconds[k] + 0.02) / (1 + self.killed[k]))
         spent = accumulate(self.seconds[k] for k in ordered)
         return [k for k, seconds in zip(ordered, spent, strict=True) if seconds <= self.within]
 

@@ -321,8 +321,8 @@ def _log1p(x: Range) -> Range:
 
 
 def _sqrt(x: Range) -> Range:
-    low, high = _decimals(x[0])[0], _decimals(x[1])[1]
-    return Fraction(_DOWN.next_minus(_DOWN.sqrt(low))), Fraction(_UP.next_plus(_UP.sqrt(high)))
+    low, high = (_decimals(end) for end in x)
+    return Fraction(_DOWN.next_minus(_DOWN.sqrt(low[0]))), Fraction(_UP.next_plus(_UP.sqrt(high[1])))
 
 
 def _add(x: Range, y: Range) -> Range:
@@ -543,20 +543,20 @@ def _minimum(
     at_a, at_b, width = f(a), f(b), b - a
     if shape is None:
         return at_a[0] + min(ZERO, slope(a)[0] - width) * width
-    if shape <= 0:
+    if shape <= ZERO:
         return min(at_a[0], at_b[0])
     slope_a, slope_b = slope(a), slope(b)
-    if slope_a[0] >= 0:
+    if slope_a[0] >= ZERO:
         return at_a[0]
-    if slope_b[1] <= 0:
+    if slope_b[1] <= ZERO:
         return at_b[0]
     weight_a, weight_b = float(-slope_a[0]), float(slope_b[1])
     bound = None
     for _ in range(200):
         _tick()
         width = b - a
-        tangents = max(at_a[0] + min(slope_a[0], ZERO) * width, at_b[0] - max(slope_b[1], ZERO) * width)
-        bound = tangents if bound is None else max(bound, tangents)
+        from_a, from_b = at_a[0] + min(slope_a[0], ZERO) * width, at_b[0] - max(slope_b[1], ZERO) * width
+        bound = max(from_a, from_b) if bound is None else max(bound, from_a, from_b)
         reached = min(at_a[1], at_b[1])
         if (reached - bound <= abs(bound) / 2**100) if target is None else (bound >= target or reached < target):
             break
@@ -565,10 +565,10 @@ def _minimum(
         if not a < middle < b:
             middle = (a + b) / 2
         at, along = f(middle), slope(middle)
-        if along[1] <= 0:
+        if along[1] <= ZERO:
             a, at_a, slope_a = middle, at, along
             weight_a, weight_b = float(-along[0]), weight_b / 2
-        elif along[0] >= 0:
+        elif along[0] >= ZERO:
             b, at_b, slope_b = middle, at, along
             weight_a, weight_b = weight_a / 2, float(along[1])
         else:
@@ -745,15 +745,15 @@ def prove_sector(phi: Activation, bounds: Range, about: Range, alpha: Fraction, 
         return False
     star = phi.value_near(*about)
     for kappa, upper in ((beta, 1), (alpha, -1)):
-        for outwards in (1, -1):
-            parts = list(phi.parts(about[1], bounds[1]) if outwards > 0 else phi.parts(bounds[0], about[0]))
-            for segment, a, b in parts[::outwards]:
+        for outwards in (True, False):
+            parts = list(phi.parts(about[1], bounds[1]) if outwards else phi.parts(bounds[0], about[0]))
+            for segment, a, b in parts if outwards else reversed(parts):
                 if a == b:
                     continue
                 slopes = segment.slopes(a, b)
                 if upper * kappa >= max(upper * slopes[0], upper * slopes[1]):
                     continue
-                sign = upper * outwards
+                sign = upper if outwards else -upper
 
                 def gap(x: Fraction, sign: int = sign, kappa: Fraction = kappa, value: Scalar = segment.value) -> Range:
                     now = value(x)
@@ -770,7 +770,7 @@ def prove_sector(phi: Activation, bounds: Range, about: Range, alpha: Fraction, 
                 if segment.shape is None or sign * segment.shape < 0:
                     lowest = _minimum(gap, along, a, b, None if segment.shape is None else 1, ZERO)
                 else:
-                    lowest = gap(b if outwards > 0 else a)[0]
+                    lowest = gap(b if outwards else a)[0]
                 if lowest < 0:
                     return False
     return True

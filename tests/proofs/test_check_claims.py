@@ -83,6 +83,7 @@ def test_claims_of_gains_word_by_word() -> None:
         "H-infinity norm: ||G||_inf < 2.5 from input to output; it is exponentially stable.",
         *plant_words(plant(0.5), "sampled, dt = 1.0"),
     ]
+    assert claim(fields | {"network": RELU}) == claim(fields)
     weights = {"output_weight": hexed([2.0]), "input_weight": hexed([0.5]), "shift": hexed([[-0.25]])}
     scaled = certificate("hinf_norm", plant=plant(0.5), **hinf(1.0, 9.0, **weights))
     assert claim(scaled)[:4] == [

@@ -312,6 +312,27 @@ def test_least_values_are_found_to_thirty_digits(steep: Fraction) -> None:
             assert ck._minimum(f, slope, F(a), F(b), 1, found + F(1, 10**9)) < found + F(1, 10**9)
 
 
+@pytest.mark.parametrize("width", [F(1, 2**60), F(1, 2**30), F(1), F(2**70)])
+@pytest.mark.parametrize("steep", [F(1, 10**9), F(3), F(10**9)])
+def test_functions_are_evaluated_between_the_ends_alone(width: Fraction, steep: Fraction) -> None:
+    """Elsewhere they may be anything; also where doubles cannot tell the ends apart. Of steep (x - a) or (b - x)."""
+    a = F(3)
+    b, turn = a + width, a + width / 7
+    seen: list[Fraction] = []
+
+    def f(x: Fraction) -> Range:
+        seen.append(x)
+        return (max(steep * (x - turn), (turn - x) / 3),) * 2
+
+    def slope(x: Fraction) -> Range:
+        seen.append(x)
+        return (steep,) * 2 if x > turn else (-F(1, 3),) * 2
+
+    found = ck._minimum(f, slope, a, b, 1)
+    assert -width / 2**16 <= found <= 0
+    assert all(a <= x <= b for x in seen)
+
+
 def test_a_relaxation_is_proved_on_every_piece_and_on_both_sides() -> None:
     """To a hair, of piecewise linear functions: |phi - lam v - mu| is greatest at ends and kinks."""
     rng = np.random.default_rng(0)

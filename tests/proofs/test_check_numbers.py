@@ -207,7 +207,8 @@ def test_least_values_of_convex_concave_and_unknown_functions() -> None:
 def test_least_values_where_slopes_are_known_roughly(below: Fraction, above: Fraction) -> None:
     """Where the sign of the slope is not known the least value is as far below as the slope allows on either side."""
     f, slope = parabola(1)
-    for a, b in ((0, 3), (Fraction(1, 2), Fraction(7, 4)), (0, Fraction(21, 10)), (Fraction(1, 10), 9)):
+    near = (Fraction(4, 5), 3), (Fraction(-1), Fraction(6, 5)), (Fraction(4, 5), Fraction(6, 5))
+    for a, b in (*near, (0, 3), (Fraction(1, 2), Fraction(7, 4)), (0, Fraction(21, 10)), (Fraction(1, 10), 9)):
         found = ck._minimum(f, lambda x: (slope(x)[0] - below, slope(x)[1] + above), Fraction(a), Fraction(b), 1)
         assert 1 - (below + above) * (b - a) - Fraction(1, 10**9) <= found <= 1
 

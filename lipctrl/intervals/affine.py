@@ -48,7 +48,9 @@ class AffineForm:
 
     Notes
     -----
-    Overflow gives an infinite or NaN center or radius, which :meth:`range` turns into the whole line.
+    Overflow gives an infinite or NaN center or radius, which :meth:`range` turns into the whole line. Where an
+    operation may be undefined (1 / 0, the root of a negative number) the center is NaN, and so are those of all that is
+    computed from it: nothing is known of that, not even `known`.
     """
 
     __array_ufunc__ = None
@@ -100,7 +102,8 @@ class AffineForm:
         if self.known is not None:
             lower, upper = np.fmax(lower, self.known.lo), np.fmin(upper, self.known.hi)
             lower, upper = np.minimum(lower, self.known.hi), np.maximum(upper, self.known.lo)
-        return Interval(lower, upper)
+        undefined = np.isnan(self.center)
+        return Interval(np.where(undefined, -np.inf, lower), np.where(undefined, np.inf, upper))
 
     def __neg__(self) -> AffineForm:
         return AffineForm(-self.center, -self.generators, self.radius, None if self.known is None else -self.known)
@@ -160,6 +163,7 @@ class AffineForm:
         if isinstance(other, AffineForm | Interval):
             return self * _lift(other).reciprocal()
         divisor = np.asarray(other, dtype=np.float64)
+        divisor = np.where(divisor == 0.0, np.nan, divisor)
         with np.errstate(all="ignore"):
             center, generators = self.center / divisor, self.generators / divisor
             radius = _sum(self.radius / np.abs(divisor), 2.0 * U * _size(center, generators))
@@ -179,9 +183,13 @@ class AffineForm:
         return half * self if exponent % 2 else half
 
     def line(self, lam: Array, mu: Array, delta: Array, known: Interval | None = None) -> AffineForm:
-        """An enclosure of phi(x) when |phi(v) - lam v - mu| <= delta on the range."""
+        """An enclosure of phi(x) when |phi(v) - lam v - mu| <= delta on the range; without delta, all of `known`."""
         with np.errstate(all="ignore"):
             scaled = lam * self.center
+            lost = ~np.isfinite(delta) & ~np.isnan(self.center)
+            if known is not None and np.any(lost):
+                lam, scaled = np.where(lost, 0.0, lam), np.where(lost, 0.0, scaled)
+                mu, delta = np.where(lost, known.mid, mu), np.where(lost, known.rad, delta)
             center, generators = scaled + mu, self.generators * lam
             rounded = _size(center, generators) + np.abs(scaled)
             radius = _sum(np.abs(lam) * self.radius + delta, 2.0 * U * rounded)
@@ -200,9 +208,7 @@ class AffineForm:
     def clip(self, low: ArrayLike, high: ArrayLike) -> AffineForm:
         """min(max(x, low), high)."""
         reach = self.range()
-        result = self.line(*relaxations.clip_line(reach.lo, reach.hi, low, high))
-        result.known = reach.clip(low, high)
-        return result
+        return self.line(*relaxations.clip_line(reach.lo, reach.hi, low, high), reach.clip(low, high))
 
     def sin(self) -> AffineForm:
         return self._circular(rounding.sin, rounding.cos, 1.0)
@@ -246,11 +252,18 @@ class AffineForm:
         return self._by_derivative(lambda x: x.arctan(), lambda x: 1.0 / (1.0 + x.square()))
 
     def sqrt(self) -> AffineForm:
-        """The square root; an error if a number may be negative."""
-        return self._by_derivative(lambda x: x.sqrt(), lambda x: 0.5 / x.sqrt())
+        """The square root, undefined where a number may be negative."""
+        defined = self._where(self.range().lo >= 0.0)
+        return defined._by_derivative(lambda x: x.sqrt(), lambda x: 0.5 / x.sqrt())
 
     def reciprocal(self) -> AffineForm:
-        return self._by_derivative(lambda x: 1.0 / x, lambda x: -1.0 / x.square())
+        """1 / x, undefined where x may be 0."""
+        reach = self.range()
+        defined = self._where((reach.lo > 0.0) | (reach.hi < 0.0))
+        return defined._by_derivative(lambda x: 1.0 / x, lambda x: -1.0 / x.square())
+
+    def _where(self, defined: NDArray[np.bool_]) -> AffineForm:
+        return AffineForm(np.where(defined, self.center, np.nan), self.generators, self.radius, self.known)
 
     def __abs__(self) -> AffineForm:
         return self.clip(0.0, np.inf) - self.clip(-np.inf, 0.0)
@@ -269,7 +282,8 @@ class AffineForm:
             delta = value.rad + bend * self.deviation + 4.0 * U * np.abs(value.mid)
         usable = inside & np.isfinite(lam) & np.isfinite(bend)
         lam = np.where(usable, lam, 0.0)
-        result = self._about_center(lam, np.where(usable, value.mid, known.mid), np.where(usable, delta, known.rad))
+        middle = np.where(usable, value.mid, np.where(np.isnan(self.center), np.nan, known.mid))
+        result = self._about_center(lam, middle, np.where(usable, delta, known.rad))
         result.known = known
         return result
 

@@ -222,16 +222,10 @@ class Interval:
         return self.maximum(low).minimum(high)
 
     def sqrt(self) -> Interval:
-        """The square root.
-
-        Raises
-        ------
-        LipctrlError
-            If a number may be negative.
-        """
-        if not np.all(self.lo >= 0.0):
-            raise LipctrlError("The square root of an interval that reaches below zero.")
-        return enclosing(rounding.sqrt(self.lo)[0], rounding.sqrt(self.hi)[1])
+        """The square root; the whole line where a number may be negative."""
+        root = enclosing(rounding.sqrt(np.maximum(self.lo, 0.0))[0], rounding.sqrt(np.maximum(self.hi, 0.0))[1])
+        negative = self.lo < 0.0
+        return Interval(np.where(negative, -np.inf, root.lo), np.where(negative, np.inf, root.hi))
 
     def exp(self) -> Interval:
         return self._increasing(rounding.exp)

@@ -18,7 +18,7 @@ each, relative to themselves: _up multiplies by 1 + 2^-36 and adds 2^-900, which
 |X||W| in whatever order a BLAS adds, with or without fused operations, gamma_n = n u / (1 - n u); n <= 4096, and
 _gamma below is 2 n u. sin, cos, tanh, exp, log1p, sqrt and arctan of numpy and erf of math are trusted to 4 units in
 the last place (2^-50 relatively); 2^-48 is added. Overflow gives an infinity or NaN, which makes a range the whole
-line and proves nothing:
+line, or NaN as what may be undefined does, and proves nothing:
 every decisive comparison is of the kind that NaN fails. Small decisions (the equilibrium, inverses) are exact
 fractions.
 """
@@ -102,7 +102,10 @@ def _gamma(n: int) -> float:
 
 
 class Form:
-    """Numbers c + G e + d, |e_j| <= 1, |d| <= r, that lie in [lo, hi] as well: one for each cell (last axis)."""
+    """Numbers c + G e + d, |e_j| <= 1, |d| <= r, that lie in [lo, hi] as well: one for each cell (last axis).
+
+    Where an operation may be undefined (1 / 0, the root of a negative number) c is NaN, and so is all that follows.
+    """
 
     __array_ufunc__ = None
 
@@ -122,7 +125,8 @@ class Form:
         slack = 4.0 * U * (np.abs(self.c) + reach) + TINY
         lo, hi = (self.c - reach) - slack, (self.c + reach) + slack
         known = np.isfinite(lo) & np.isfinite(hi)
-        return np.maximum(np.where(known, lo, -np.inf), self.lo), np.minimum(np.where(known, hi, np.inf), self.hi)
+        far = np.where(np.isnan(self.c), np.nan, np.inf)
+        return np.maximum(np.where(known, lo, -far), self.lo), np.minimum(np.where(known, hi, far), self.hi)
 
     def __neg__(self) -> Form:
         return Form(-self.c, -self.G, self.r, -np.asarray(self.hi), -np.asarray(self.lo))
@@ -151,13 +155,24 @@ class Form:
         """phi(x), if |phi(v) - slope v - shift| <= error on the range, and phi in [lo, hi]."""
         c, G = slope * self.c, slope * self.G
         size = np.abs(c) + np.abs(shift) + np.abs(G).sum(axis=0)
-        return Form(c + shift, G, _up(np.abs(slope) * self.r + error + 8 * U * size), lo, hi)
+        found = Form(c + shift, G, _up(np.abs(slope) * self.r + error + 8 * U * size), lo, hi)
+        return found.at_large(~np.isfinite(error) & ~np.isnan(self.c))
 
     def about(self, slope: Array, value: Array, error: Array, lo: Array = -np.inf, hi: Array = np.inf) -> Form:
         """phi(x), if |phi(c + d) - value - slope d| <= error."""
         G = slope * self.G
         size = np.abs(value) + np.abs(G).sum(axis=0)
-        return Form(value, G, _up(np.abs(slope) * self.r + error + 8 * U * size), lo, hi)
+        found = Form(value, G, _up(np.abs(slope) * self.r + error + 8 * U * size), lo, hi)
+        return found.at_large(~np.isfinite(error) & ~np.isnan(self.c))
+
+    def at_large(self, lost: Array) -> Form:
+        """Where no line was found, anything between lo and hi."""
+        if not lost.any():
+            return self
+        middle = np.where(np.isfinite(self.hi - self.lo), 0.5 * self.lo + 0.5 * self.hi, np.clip(0.0, self.lo, self.hi))
+        c, G = np.where(lost, middle, self.c), np.where(lost, 0.0, self.G)
+        r = np.where(lost, _up(np.maximum(self.hi - middle, middle - self.lo)), self.r)
+        return Form(c, G, r, self.lo, self.hi)
 
     def square(self) -> Form:
         half = 0.5 * self.reach() ** 2
@@ -275,7 +290,9 @@ def _ordered(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _sqrt(x: Form) -> Form:
-    return x.by_derivative(np.sqrt, lambda a, b: (0.5 / np.sqrt(b), 0.5 / np.sqrt(a)))
+    lo, hi = x.range()
+    defined = Form(np.where(lo >= 0, x.c, np.nan), x.G, x.r, lo, hi)
+    return defined.by_derivative(np.sqrt, lambda a, b: (0.5 / np.sqrt(b), 0.5 / np.sqrt(a)))
 
 
 def _exp(x: Form) -> Form:

@@ -294,7 +294,9 @@ def test_forms_enclose_functions_and_their_derivatives(checker: ModuleType, name
             (result.by[0], (program([point + 1e-6])[0] - program([point - 1e-6])[0]) / 2e-6, 1e-7),
         ):
             lo, hi = form.range()
-            assert np.all((lo - slack <= truth) & (truth <= hi + slack)) or (name in ("clip", "abs") and slack == 1e-7)
+            outside = (truth < lo - slack) | (hi + slack < truth)  # NaN: the root of x x may be undefined
+            assert not np.any(outside) or (name in ("clip", "abs") and slack == 1e-7)
+            assert np.isnan(lo).mean() < 0.1
         linear = result.value.c + e * result.value.G[0]
         assert not np.any(np.abs(program([point])[0] - linear) > result.value.r + 1e-14)  # NaN: nothing is known
 

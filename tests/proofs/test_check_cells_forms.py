@@ -166,7 +166,8 @@ def test_each_rule_holds_at_every_corner(name: str) -> None:
 
 
 def test_ranges_and_limits() -> None:
-    """c +- (sum |G| + r), a little more, cut by what is known; negated with its limits; nothing known of infinity."""
+    """c +- (sum |G| + r), a little more, cut by what is known; negated with its limits; the whole line for
+    infinity, NaN for what may be undefined."""
     x = form(1.0, [0.25, -0.5], 0.125)
     low, high = up(F(0.875))
     assert low <= F(x.reach()[0]) <= high
@@ -179,9 +180,11 @@ def test_ranges_and_limits() -> None:
     assert [float(end[0]) for end in cut.range()] == [0.5, 1.5]
     assert [float(end[0]) for end in (-cut).range()] == [-1.5, -0.5] and (-cut).c[0] == -1.0
     assert (-cut).G[:, 0].tolist() == [-0.25, 0.5] and (-cut).r[0] == 0.125
-    for bad in (form(np.nan), form(1.0, [np.inf]), form(1.0, [], np.nan), form(np.inf)):
+    for bad in (form(1.0, [np.inf]), form(1.0, [], np.nan), form(np.inf)):
         assert [float(end[0]) for end in bad.range()] == [-np.inf, np.inf]
-    assert [float(end[0]) for end in form(np.nan, [], 0.0, -1.0, 2.0).range()] == [-1.0, 2.0]
+    assert [float(end[0]) for end in form(1.0, [], np.nan, -1.0, 2.0).range()] == [-1.0, 2.0]
+    for undefined in (form(np.nan), form(np.nan, [], 0.0, -1.0, 2.0)):
+        assert np.isnan(undefined.range()).all()
     both = Form(
         np.array([1.0, 2.0, 3.0]), np.array([[0.5, 0.25, 0.1]]), np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.5, -1])
     )

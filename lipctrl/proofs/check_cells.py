@@ -197,6 +197,7 @@ class Form:
         slope, value = 0.5 * (least + most), function(self.c)
         reach, ends = self.reach(), np.sort(np.stack([function(lo), function(hi)]), axis=0)
         error = 0.5 * (most - least) * reach + LIBM * (np.abs(value) + (np.abs(least) + np.abs(most)) * reach)
+        error = error + TINY * reach  # slopes that underflow
         ends = np.where(np.isnan(ends).any(axis=0), np.array([[-np.inf], [np.inf]]), ends)
         slack = LIBM * np.abs(ends) + TINY
         return self.about(slope, value, error, ends[0] - slack[0], ends[1] + slack[1])

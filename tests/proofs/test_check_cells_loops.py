@@ -478,7 +478,7 @@ def test_krawczyk_of_a_coupled_linear_loop_is_its_solution() -> None:
 
 def test_a_range_with_one_end_is_not_finite() -> None:
     for lo, hi, finite in ((-1.0, np.inf, False), (-np.inf, 1.0, False), (-1.0, 1.0, True)):
-        assert cc._finite(Form(np.array([np.nan]), np.zeros((0, 1)), np.zeros(1), lo, hi)) is finite
+        assert cc._finite(Form(np.zeros(1), np.zeros((0, 1)), np.full(1, np.inf), lo, hi)) is finite
 
 
 def test_a_poor_inverse_and_uncertain_slopes_prove_nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,8 +111,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("check_cells _curved_line", r"^ends.append", "0 -> - 1", "one of the two ends again"),
     ("check_cells", r"\.f?zeros\(\(0, ", "0 -> 1", "one more symbol, which is zero"),
     ("check_cells (turns|__call__|_network|_box_text|_limits_text|main|derive|add|_signal)",
-
-         r"parts\[0\]|operands\[0\]|values\[0\]|end\[0\] for end|ellipsoids\[0\].center|arguments\[0\]"
+     r"parts\[0\]|operands\[0\]|values\[0\]|end\[0\] for end|ellipsoids\[0\].center|arguments\[0\]"
      r"|proofs\[0\]|records\[0\]",
      "0 -> (- )?1", "the only one, or all are alike in what is read"),
     ("check_cells _network", r"v.moved\(|self._signal\(v, bounds", "lo -> hi|hi -> lo",

@@ -6,7 +6,9 @@ import copy
 import gzip
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -427,3 +429,43 @@ def test_network_of_one_affine_layer_is_exact() -> None:
     actions, ranges, errors = network(cc._box_between(np.array([[1.0, 1.0]]), np.array([[2.0, 1.0]])))
     lo, hi = actions[0].range()
     assert ranges == [] and not errors.any() and lo[0] == pytest.approx(-1.25) and hi[0] == pytest.approx(-0.75)
+
+
+class Rounded(float):
+    """A number whose sums, differences and products are rounded another way: by truncation, up, or down."""
+
+    way = "nearest"
+
+    def _of(self, exact: Fraction) -> Rounded:
+        value = float(exact)
+        if self.way != "nearest":
+            up = self.way == "up" or (self.way == "zero" and exact < 0)
+            if up and Fraction(value) < exact:
+                value = float(np.nextafter(value, np.inf))
+            if not up and Fraction(value) > exact:
+                value = float(np.nextafter(value, -np.inf))
+        return type(self)(value)
+
+    def __add__(self, other: float) -> Rounded:
+        return self._of(Fraction(float(self)) + Fraction(float(other)))
+
+    def __sub__(self, other: float) -> Rounded:
+        return self._of(Fraction(float(self)) - Fraction(float(other)))
+
+    def __mul__(self, other: float) -> Rounded:
+        return self._of(Fraction(float(self)) * Fraction(float(other)))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Rounded:
+        return type(self)(-float(self))
+
+
+@pytest.mark.parametrize(("way", "nearest"), [("nearest", True), ("up", False), ("down", False), ("zero", False)])
+def test_other_roundings_are_noticed(way: str, nearest: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type("Way", (Rounded,), {"way": way})
+    monkeypatch.setattr(cc, "np", SimpleNamespace(float64=kind))
+    assert cc._rounds_to_nearest() is nearest
+    flushed = type("Flushed", (kind,), {"__new__": lambda c, v: Rounded.__new__(c, 0.0 if abs(v) < 2.0**-1022 else v)})
+    monkeypatch.setattr(cc, "np", SimpleNamespace(float64=flushed))
+    assert not cc._rounds_to_nearest()

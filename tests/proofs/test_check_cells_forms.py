@@ -567,3 +567,48 @@ def test_elementary_parts_of_smooth_functions(monkeypatch: pytest.MonkeyPatch) -
         assert abs(arb(cc._bell(at)[0]) - logistic * (1 - logistic)) <= 1e-15
         assert abs(arb(cc._density(at)[0]) - density) <= 1e-15
     assert math.isclose(float(cc._AT_NODES[640]), 0.5) and len(cc._NODES) == 1281
+
+
+@pytest.mark.parametrize("name", ["exp", "arctan", "sqrt", "div", "div -", "tanh", "sin", "cos", "square"])
+def test_functions_of_what_is_known_to_lie_beside_the_centre(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 +- 1/2 that lies in a part of it, above or below the centre or on both sides: true of each such point."""
+    monkeypatch.setattr(flint.ctx, "prec", 200)
+    run, phi, _ = CURVES[name]
+    for center in (1.0, -1.0):
+        for low, high in ((1.2, 1.5), (0.5, 0.8), (0.9, 1.4), (0.5, 1.0), (1.0, 1.25)):
+            a, b = (low, high) if center > 0 else (-high, -low)
+            found = run(Number(form(center, [0.5], 0.0, a, b), [form(1.0)])).value
+            for share in np.linspace(0, 1, 9):
+                x = a + share * (b - a)
+                e = (x - center) / 0.5
+                linear = arb(found.c[0]) + (arb(found.G[0, 0]) * arb(e) if len(found.G) else 0)
+                assert abs(phi(arb(center) + arb(0.5) * arb(e)) - linear) <= arb(found.r[0]) + arb(1e-15), (a, b, x)
+                lo, hi = found.range()
+                assert arb(lo[0]) - arb(1e-15) <= phi(arb(x)) <= arb(hi[0]) + arb(1e-15)
+
+
+def test_absolute_values_in_fractions() -> None:
+    """With Clarke's slopes: on both sides, across and at the kink."""
+    for c, g in (
+        (2.0, 0.25),
+        (-2.0, 0.25),
+        (0.0, 0.5),
+        (0.25, 0.25),
+        (-0.25, 0.25),
+        (0.1, 0.75),
+        (-0.2, 0.3),
+        (0.5, 0.75),
+    ):
+        found = cc.UNARY["abs"](Number(form(c, [g]), [form(1.0)]))
+        C, (G,), r = parts(found.value, 1)
+        for share in (-1, -0.5, 0, 0.25, 1):
+            v = F(c) + F(share) * F(g)
+            assert abs(abs(v) - C - G * F(share)) <= r
+        crossing = abs(c) < g
+        # twice the distance of the kink from the chord, half of it
+        bound = (F(g) ** 2 - F(c) ** 2) / (2 * F(g)) if crossing else Fraction(0)
+        assert r <= bound * (1 + F(1e-8)) + F(1e-8) * F(g)
+        slopes = [float(end[0]) for end in found.by[0].range()]
+        wanted = [-1.0] * (c - g <= 0) + [1.0] * (c + g >= 0)
+        assert slopes[0] <= min(wanted) and max(wanted) <= slopes[1]
+        assert slopes == pytest.approx([min(wanted), max(wanted)], abs=1e-9)

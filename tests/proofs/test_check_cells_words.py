@@ -375,3 +375,15 @@ def test_a_grid_may_have_as_many_cells_as_are_allowed(monkeypatch: pytest.Monkey
     for n, level in ((2, 4), (1, 7), (3, 3)):
         with pytest.raises(Rejected, match="too many cells"):
             grid([0.0] * n, [1.0] * n, [False] * n, level)
+
+
+def test_counts_of_cells_are_those_of_the_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cc, "prove_decrease", lambda *given: 11)
+    monkeypatch.setattr(cc, "prove_core", lambda *given: (7, None))
+    fields = without_cells()
+    assert "Proved: the core with 7 cells; 1 ellipsoids with 11 cells; 0 cells in 0 ranks with 0 images." in derived(
+        fields
+    )
+    fields["ellipsoids"] *= 3
+    assert "; 3 ellipsoids with 33 cells; 0 cells" in derived(fields)
+    assert "; 1 ellipsoids with 11 cells; 16 cells in 2 ranks with 12 images." in derived(certificate())

@@ -1030,8 +1030,8 @@ class Ellipsoid:
     def holds(self, x: Sequence[Form]) -> Array:
         """Whether every point of each cell lies inside: the corners of its zonotope do, or a bound over all of it."""
         z = self.coordinates(x)
-        count = max(len(form.G) for form in z)
-        C, G = np.stack([form.c for form in z]), np.stack([_padded(form.G, count) for form in z])
+        count = len(z[0].G)
+        C, G = np.stack([form.c for form in z]), np.stack([form.G for form in z])
         rest = _norms([form.r for form in z], 0)
         size = np.sum([np.abs(form.c) + np.abs(form.G).sum(axis=0) for form in z], axis=0)
         if count <= CORNERS:
@@ -1117,7 +1117,7 @@ def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array, stages: 
     for fields in stages:
         fields = _fields(fields, {"rate", "push", "radius"}, "a stage of the final ball")
         rate, push, radius = (Fraction(_number(fields[name])) for name in ("rate", "push", "radius"))
-        _need(0 <= rate < 1 and 0 < push < (1 - rate) * radius, "a final ball is not invariant")
+        _need(rate >= 0 and 0 < push < (1 - rate) * radius, "a final ball is not invariant")
         _need(radius <= Fraction(float(R)), "a final ball is larger than what it is entered from")
         used += _contracts(loop, core, _up(R + offset), (float(rate), float(push)))
         R = float(radius)
@@ -1586,7 +1586,7 @@ def _secants(slopes: Callable[[Array, Array], Any], lo: Array, hi: Array, reach:
     high = (np.cumsum(most, axis=1) / count).max(axis=(0, 1)) + size
     floor, top = least.min(axis=(0, 1)), most.max(axis=(0, 1))
     above = np.cumsum(most - line, axis=1).max(axis=(0, 1)).clip(0.0)
-    below = np.cumsum(least - line, axis=1).min(axis=(0, 1)).clip(None, 0.0)
+    below = np.cumsum(least - line, axis=1).min(axis=(0, 1))
     error = _up((np.maximum(above, -below) + PIECES * (size + 2.0**-40 * np.abs(line))) * length)
     exact = (floor == top) & (floor == line)
     return np.maximum(low, floor), np.minimum(high, top), np.where(exact, 0.0, error)

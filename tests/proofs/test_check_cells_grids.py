@@ -157,7 +157,7 @@ def test_angles_wrap_beside_another_state() -> None:
     assert upper[2, 1] > 3.3 - 2 * np.pi and lower[2, 1] < 3.25 - 2 * np.pi
 
 
-@pytest.mark.parametrize("turns", [0, 1, -1, 2, -7, 1000])
+@pytest.mark.parametrize("turns", [0, 1, -1, 2, -7, 17, -19, 25, 1000])
 @pytest.mark.parametrize("low", [-4.0, 100.0, 5000.0])
 def test_boxes_are_wrapped_outward(low: float, turns: int) -> None:
     """Every angle of a box is in one of its pieces after whole turns, in fractions; the pieces are hardly longer."""

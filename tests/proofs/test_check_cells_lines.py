@@ -259,3 +259,20 @@ def test_values_of_smooth_neurons(kind: str) -> None:
         for v in (*ENDS, -700.0, 700.0, -12.5, 9.99, 10.01):
             found = float(one.values(at(v))[0, 0])
             assert abs(arb(found) - phi(arb(v))) <= cc.LIBM * unit * (1 + abs(v)), v
+
+
+def test_roundings_of_steep_parts_are_counted() -> None:
+    """A slope of a million thirds below 0; alpha = 10^4: without their share of roundings they are missed."""
+    steep, rng = -1e6 / 3, np.random.default_rng(3)
+    one = layer("leaky_relu", {"negative_slope": steep})
+    for _ in range(60):
+        lo, hi = (float(v) for v in np.sort(rng.standard_normal(2) * 10.0 ** rng.integers(-6, 6, 2)))
+        slope, shift, error = (Fraction(v) for v in numbers(one.line(at(lo), at(hi))))
+        for v in (Fraction(lo), Fraction(hi), *([Fraction(0)] if lo < 0 < hi else [])):
+            assert abs(piecewise("", {"negative_slope": steep}, v) - slope * v - shift) <= error
+    for alpha in (1e4, -1e4, 1e-4):
+        one = layer("elu", {"alpha": alpha})
+        for v in -(10.0 ** rng.uniform(-3, 1, 60)):
+            least, most = numbers(one.slopes(at(v), at(v)))
+            true = arb(alpha) * arb(v).exp()
+            assert arb(least) <= true <= arb(most) and most - least <= 1e-13 * abs(alpha)

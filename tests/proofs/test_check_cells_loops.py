@@ -493,7 +493,8 @@ def test_every_parameter_and_every_limit_has_an_interval() -> None:
     """The second of two backwards."""
     one = {"name": "p", "lower": (1.0).hex(), "upper": (2.0).hex()}
     assert cc._parameters([one, one])[1].tolist() == [[1, 2], [1, 2]]
-    for pair in ([one, one | {"upper": (0.5).hex()}], [one | {"upper": (0.5).hex()}, one]):
+    inner, outer = (one | {"lower": a.hex(), "upper": b.hex()} for a, b in ((1.5, 1.25), (3.0, 2.5)))
+    for pair in ([one, inner], [inner, one], [one, outer], [outer, one]):
         with pytest.raises(Rejected, match="empty interval"):
             cc._parameters(pair)
     for low, high in (([0.0, 2.0], [1.0, 1.0]), ([2.0, 0.0], [1.0, 1.0])):

@@ -380,3 +380,52 @@ def test_errors_are_carried_on_by_the_largest_slope_near_by(kind: str) -> None:
         size = max(abs(lo), abs(hi)) + error
         wanted += {"tanh": 2.0**-22, "sigmoid": 2.0**-22, "leaky_relu": 9 * U32 * size + 2.0**-126}.get(kind, 0.0)
         assert wanted * (1 - 1e-12) <= found <= wanted * (1 + 1e-8) + 1e-12, (lo, hi, error)
+
+
+def test_every_sum_counts_its_roundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a unit of 1/64 in place of 2^-53 for sums: once for the weights, once for the input they are applied to."""
+    g = 1 / 64
+    monkeypatch.setattr(cc, "_gamma", lambda n: g)
+    rng = np.random.default_rng(0)
+    W, b, V = rng.standard_normal((3, 5)), rng.standard_normal(3), rng.standard_normal((6, 3))
+    c, G, r = rng.standard_normal(5), rng.standard_normal((2, 5)), rng.random(5)
+    forms = [Form(c[i : i + 1], G[:, i, None], r[i : i + 1]) for i in range(5)]
+    size = np.abs(c) + np.abs(G).sum(axis=0) + r
+    narrow, _, _ = cc.Network({"layers": [affine(W, b)]}, False)(forms)
+    exact = np.abs(W) @ (r + g * size) + g * (np.abs(W) @ size + np.abs(b))
+    assert [float(f.r[0]) for f in narrow] == pytest.approx(exact, rel=1e-9)
+    wide, _, _ = cc.Network({"layers": [affine(V, np.ones(6))]}, False)(forms[:3])
+    exact = np.abs(V) @ r[:3] + g * (np.abs(V) @ size[:3] + 1)
+    assert [float(f.r[0]) for f in wide] == pytest.approx(exact, rel=1e-9)
+    # two narrow ones after another: the second counts what the first says of its output
+    both, _, _ = cc.Network({"layers": [affine(W, b), affine(V[:2], np.ones(2))]}, False)(forms)
+    first = np.array([np.abs(f.c[0]) + np.abs(f.G).sum() + f.r[0] for f in narrow]), np.array([f.r[0] for f in narrow])
+    exact = np.abs(V[:2]) @ (first[1] + g * first[0]) + g * (np.abs(V[:2]) @ first[0] + 1)
+    assert [float(f.r[0]) for f in both] == pytest.approx(exact, rel=1e-9)
+    # a line between: |v| (error + g (|slope| reach + |shift|)), and g of what is added so far
+    slope, shift, error = np.full((1, 6), 0.5), np.full((1, 6), -3.0), np.full((1, 6), 0.25)
+    network = cc.Network({"layers": [affine(V), {"type": "relu", "n": 6}, affine(np.ones((1, 6)), [2.0])]}, False)
+    network.layers[1].line = lambda lo, hi: (slope, shift, error)  # type: ignore[method-assign]
+    (last,), ranges, _ = network(forms[:3])
+    reach = np.maximum(*(np.abs(end) for end in ranges[0]))[0]
+    heard = np.abs(V) @ size[:3]
+    X = np.vstack([V @ c[:3], (G[:, :3] @ V.T)])
+    through = np.abs(X * 0.5).sum(axis=0) + 0.0
+    through[:] = np.abs(0.5 * X[0] - 3) + np.abs(0.5 * X[1:]).sum(axis=0)
+    r_line = 0.5 * (np.abs(V) @ r[:3] + g * heard) + 0.25
+    exact = g * (np.sum(through + r_line) + 2)  # the last layer
+    exact += np.sum(0.25 + g * (0.5 * reach + 3)) + g * 2  # the lines, and the bias so far
+    exact += g * (0.5 * heard.sum() + abs(2 - 18.0))  # the first layer, and what is added by then
+    exact += np.abs(0.5 * V.sum(axis=0)) @ (r[:3] + g * size[:3])
+    assert last.r[0] == pytest.approx(exact, rel=1e-9)
+
+
+def test_derivatives_count_their_roundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = 1 / 64
+    monkeypatch.setattr(cc, "_gamma", lambda n: g)
+    W = np.random.default_rng(0).standard_normal((3, 2))
+    network = cc.Network({"layers": [affine(W)]}, False)
+    by = [[Form(np.array([1.5]), np.zeros((0, 1)), np.array([0.25]))], [Form.constant(-2.0, 1)]]
+    middle, radius = network.derivatives([], by)
+    assert middle[0, :, 0] == pytest.approx(W @ [1.5, -2.0])
+    assert radius[0, :, 0] == pytest.approx(np.abs(W) @ (np.array([0.25, 0.0]) + g * np.array([1.5, 2.0])), rel=1e-9)

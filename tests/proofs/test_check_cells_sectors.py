@@ -596,9 +596,10 @@ def test_instructions_take_their_operands_in_order() -> None:
     """a / b is no b / a, and a parameter, or a constant, stays one row."""
     sectors = Recorded()
     a, b = deviation(2.0, 2.0, [0.0, 0.0], 0.0), deviation(4.0, 4.0, [0.0, 0.5], 0.0)
-    sectors._instruction("div", [a, b], 0.0, (np.array([0.5]), np.array([0.5])))
-    low, high, _ = (float(part[0]) for part in sectors.last)
+    sectors._instruction("div", [a, b], 0.0, (np.array([0.125]), np.array([0.125])))
+    low, high, error = (float(part[0]) for part in sectors.last)
     assert low == pytest.approx(1 / 4.5) and high == pytest.approx(1 / 3.5)
+    assert error == pytest.approx((0.3 - 1 / 4.5) * 0.125 * 0.5, rel=1e-8)  # da is 0
     for name, kinds in (("mul", (cc.CONSTANT, cc.PARAMETER)), ("sin", (cc.PARAMETER,)), ("div", (cc.CONSTANT,) * 2)):
         given = [deviation(2.0, 3.0, [0.0, 0.0], 0.0, kind) for kind in kinds]
         out = sectors._instruction(name, given, 0.0, (np.array([0.1]), np.array([9.0])))

@@ -543,7 +543,7 @@ class Layer:
         size = _up(np.maximum(np.abs(lo), np.abs(hi)) + error)
         if self.kind == "affine":
             count = np.count_nonzero(self.W, axis=1)
-            gamma = np.where(count > 1, (count + 3) * U32 / (1 - (count + 3) * U32), 9 * U32) * (1 + 2.0**-40)
+            gamma = np.where(count > 1, (count + 3) * U32 / (1 - (count + 3) * U32), 9 * U32)
             heard = np.where(count > 1, size @ self.size_W, np.maximum(size, 1.0) @ self.size_W) + np.abs(self.b)
             unit = (count == 1) & (self.W.max(axis=1) == 1.0) & (self.b == 0.0)
             rounded = np.where(unit, 0.0, _up(gamma * _up(heard)) + (2 * count + 9) * SMALL32)
@@ -1798,14 +1798,14 @@ class Region:
         marks[flat] = rank
         grid.rank = marks.reshape(grid.rank.shape)
         index = np.stack([(flat >> (level * (n - 1 - axis))) & (2**level - 1) for axis in range(n)], axis=1)
-        for depth in range(MAX_DEPTH + 1):
+        for depth in range(MAX_DEPTH):
             if not len(index):
                 return
-            _need(depth < MAX_DEPTH, f"record {rank[0]}: the image of a cell is not covered by cells of lower rank")
             failed = ~self._arrive(grid, level + depth, index, steps, rank)
             rank, steps = (np.repeat(part[failed], 2**n) for part in (rank, steps))
             index = _children(index[failed])
             _need(len(index) <= MAX_PARTS, "too many images are not covered by cells of lower rank")
+        _need(not len(index), "the image of a cell is not covered by cells of lower rank")
 
     def _arrive(self, grid: Grid, level: int, index: Array, steps: Array, rank: Array) -> Array:
         """Whether parts of cells arrive in cells of lower rank, or in an ellipsoid, after their number of steps."""

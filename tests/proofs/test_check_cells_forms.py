@@ -612,3 +612,11 @@ def test_absolute_values_in_fractions() -> None:
         wanted = [-1.0] * (c - g <= 0) + [1.0] * (c + g >= 0)
         assert slopes[0] <= min(wanted) and max(wanted) <= slopes[1]
         assert slopes == pytest.approx([min(wanted), max(wanted)], abs=1e-9)
+
+
+def test_slopes_of_limits_at_the_kink() -> None:
+    """Both, where a range ends at the limit; one beyond it."""
+    for lo, hi, wanted in ((0.75, 1.5, (0, 1)), (0.5, 0.75, (0, 1)), (0.7501, 1.5, (1, 1)), (0.5, 0.7499, (0, 0))):
+        found = cc._step_at(form(1.0, [0.5], 0.0, lo, hi), 0.75).range()
+        assert [float(end[0]) for end in found] == pytest.approx(wanted, abs=1e-10)
+        assert found[0][0] <= wanted[0] and wanted[1] <= found[1][0]

@@ -158,7 +158,7 @@ def test_angles_wrap_beside_another_state() -> None:
 
 
 @pytest.mark.parametrize("turns", [0, 1, -1, 2, -7, 17, -19, 25, 1000])
-@pytest.mark.parametrize("low", [-4.0, 100.0, 5000.0])
+@pytest.mark.parametrize("low", [-4.0, -0.125, 0.0, 100.0, 5000.0])
 def test_boxes_are_wrapped_outward(low: float, turns: int) -> None:
     """Every angle of a box is in one of its pieces after whole turns, in fractions; the pieces are hardly longer."""
     turn = 2 * Fraction("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
@@ -175,6 +175,8 @@ def test_boxes_are_wrapped_outward(low: float, turns: int) -> None:
         for angle in (Fraction(lower[k]), Fraction(upper[k])):
             moved = [angle - j * turn for j in range(turns - 2, turns + 3)]
             assert any(a <= m <= b for m in moved for a, b in pieces)
+        if len(pieces) == 2:  # the second begins where the first ends
+            assert pieces[0][1] == Fraction(float(cells.high[0])) and pieces[1][0] <= pieces[0][1] - turn
         assert sum(b - a for a, b in pieces) <= Fraction(upper[k] - lower[k]) + Fraction(7, 32) + Fraction(1, 10**9)
 
 
@@ -452,3 +454,34 @@ def test_ranks_of_parts_are_those_of_their_cells() -> None:
     set_.add([cc.Record([0, 2, 0, 8], 0, 1), cc.Record([0, 2, 1, 56], 1, 1)], [np.array(inner), np.array(outer)])
     assert [np.count_nonzero(cells.rank == k) for k in (0, 1)] == [8, 56]
     assert cells.rank[1, 2, 1] == 0 and cells.rank[0, 2, 1] == 1
+
+
+def test_a_cell_of_which_a_part_never_arrives_is_not_proved() -> None:
+    """[0, 1/4] is its own image, and the ball ends just before 1/4: halved for ever at that end."""
+    for radius, proved in ((0.2501, True), (0.25 - 1e-9, False)):
+        cells = grid([-1.0], [2.0], [False], 3)
+        set_ = cc.Region(same_loop(1, 1.0), [ellipsoid(radius, np.zeros(1))], [cells])
+        for steps in (0, 1):
+            cells.rank[...] = cc.UNMARKED
+            records = [cc.Record([0, 3, steps, 1], 0, 1)]
+            if proved:
+                set_.add(records, [np.array([4])])
+            else:
+                with pytest.raises(Rejected, match="not covered by cells of lower rank"):
+                    set_.add(records, [np.array([4])])
+
+
+@pytest.mark.parametrize(
+    ("edge", "proved"), [(0.25 * (1 - 1 / 128) + 1e-9, True), (0.25 * (1 - 1 / 128) - 1e-9, False)]
+)
+def test_cells_are_halved_seven_times(edge: float, proved: bool) -> None:
+    """A ball up to there, and one about the last of 128 parts."""
+    last = 0.25 * (1 - 1 / 256)
+    balls = [ellipsoid(edge, np.zeros(1)), ellipsoid(0.25 / 256 * (1 + 1e-6), np.array([last]))]
+    set_ = cc.Region(same_loop(1, 1.0), balls, [grid([-1.0], [2.0], [False], 3)])
+    records = [cc.Record([0, 3, 1, 1], 0, 1)]
+    if proved:
+        set_.add(records, [np.array([4])])
+    else:
+        with pytest.raises(Rejected):
+            set_.add(records, [np.array([4])])

@@ -394,6 +394,10 @@ def test_every_sum_counts_its_roundings(monkeypatch: pytest.MonkeyPatch) -> None
     narrow, _, _ = cc.Network({"layers": [affine(W, b)]}, False)(forms)
     exact = np.abs(W) @ (r + g * size) + g * (np.abs(W) @ size + np.abs(b))
     assert [float(f.r[0]) for f in narrow] == pytest.approx(exact, rel=1e-9)
+    counts: list[int] = []
+    monkeypatch.setattr(cc, "_gamma", lambda n: counts.append(n) or g)
+    cc.Network({"layers": [affine(W, b)]}, False)(forms)
+    assert counts[-1] >= 7 and min(counts) >= 5  # of five products, and of three
     wide, _, _ = cc.Network({"layers": [affine(V, np.ones(6))]}, False)(forms[:3])
     exact = np.abs(V) @ r[:3] + g * (np.abs(V) @ size[:3] + 1)
     assert [float(f.r[0]) for f in wide] == pytest.approx(exact, rel=1e-9)

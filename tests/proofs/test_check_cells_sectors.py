@@ -611,6 +611,11 @@ def test_slopes_that_underflow_are_not_taken_for_more() -> None:
     """exp' below 2^-1030, and the inverse of a square beyond all numbers."""
     low, high = (float(end[0]) for end in cc._SLOPES["exp"](0.0)(np.array([-740.0]), np.array([-720.0])))
     assert low <= math.exp(-740) and math.exp(-720) <= high and low < 0 < high < 2.0**-890
+    for lo, hi in ((30.1, 40.3), (50.7, 60.9), (-20.3, -10.1)):
+        low, high = (float(end[0]) for end in cc._SLOPES["exp"](0.0)(np.array([lo]), np.array([hi])))
+        least, most = np.exp(np.longdouble(lo)), np.exp(np.longdouble(hi))
+        assert least * (1 - np.longdouble(1e-14)) <= low <= least * (1 - np.longdouble(2e-15))
+        assert most * (1 + np.longdouble(2e-15)) <= high <= most * (1 + np.longdouble(1e-14))
     with np.errstate(all="ignore"):
         low, high = (float(end[0]) for end in cc._SLOPES["arctan"](0.0)(np.array([1e155]), np.array([1e200])))
     assert low <= 0.0 and 1e-310 <= high <= 2.0**-890
@@ -632,6 +637,10 @@ def test_roundings_in_a_proof_of_definiteness_are_counted(monkeypatch: pytest.Mo
         factor = np.sqrt(0.25 - c - rest * cc.U) * np.eye(2)
         monkeypatch.setattr(np.linalg, "cholesky", lambda A, factor=factor: factor)
         assert Near(np.eye(2)).definite() is proved
+    one_bad = np.diag(np.sqrt(0.25 - c - np.array([20, 60]) * cc.U))
+    for order in ([0, 1], [1, 0]):
+        monkeypatch.setattr(np.linalg, "cholesky", lambda A, order=order: one_bad[np.ix_(order, order)])
+        assert not Near(np.eye(2)).definite()
 
 
 def test_products_of_factors_that_rest_between_two_numbers() -> None:
@@ -662,3 +671,23 @@ def test_products_of_factors_that_rest_between_two_numbers() -> None:
         )
         sectors._instruction("mul", [deviation(1.0, 1.0, [1.0, 0.0], 0.0), p], 0.0, (np.zeros(1), np.ones(1)))
         assert sectors.blocks[0][0, 0] <= rest[0] and rest[1] <= sectors.blocks[0][0, 1] and sectors.kept[2]
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_roundings_of_a_signals_line_are_counted(size: float) -> None:
+    """line G of deviations of every size, in fractions."""
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(20):
+        sectors, v = Recorded(float(rng.normal())), deviation(0.0, 0.0, size * rng.standard_normal(2), 0.0)
+        none = np.zeros(1)
+        out = sectors._signal(v, lambda line: (line, line, 0.0 * line), (none, none))
+        errors = [
+            Fraction(float(g)) * Fraction(sectors.line) - Fraction(float(h))
+            for g, h in zip(v.G[0], out.G[0], strict=True)
+        ]
+        missed += any(errors)
+        assert (
+            sum(e**2 for e in errors) <= Fraction(float(out.r[0])) ** 2
+            and out.r[0] <= 1e-15 * 9 * size * abs(sectors.line) + 1e-150
+        )
+    assert missed > 5

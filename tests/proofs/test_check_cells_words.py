@@ -387,3 +387,18 @@ def test_counts_of_cells_are_those_of_the_proofs(monkeypatch: pytest.MonkeyPatch
     fields["ellipsoids"] *= 3
     assert "; 3 ellipsoids with 33 cells; 0 cells" in derived(fields)
     assert "; 1 ellipsoids with 11 cells; 16 cells in 2 ranks with 12 images." in derived(certificate())
+
+
+def test_limits_are_asked_of_the_core_about_every_equilibrium(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widened by twice the farthest x*; then all ellipsoids, the core among them."""
+    asked: list[Any] = []
+    monkeypatch.setattr(cc, "_limits_text", lambda *given: asked.append(given) or "within")
+    lower, upper = [-0.002, -0.001], [0.001, 0.004]
+    fields = without_cells() | {"equilibrium": box(lower, upper), "limits": box([-1, -1], [1, 1])}
+    assert "\nwithin\n" in derived(fields)
+    away = float(np.hypot(0.002, 0.004))
+    _, (widened, core, outer), stays = asked[0]
+    assert 0.3 + 2 * away <= widened.radius <= (0.3 + 2 * away) * (1 + 1e-9) and stays is True
+    assert (core.radius, outer.radius) == (0.3, 0.36) and widened.T is core.T
+    point = without_cells() | {"box": box([0.25, 0.0], [0.25, 0.0]), "limits": box([-1, -1], [1, 1])}
+    assert "The whole box [0.25, 0.25] x [0.0, 0.0] is certified." in derived(point)

@@ -1585,7 +1585,7 @@ def _secants(slopes: Callable[[Array, Array], Any], lo: Array, hi: Array, reach:
     low = (np.cumsum(least, axis=1) / count).min(axis=(0, 1)) - size
     high = (np.cumsum(most, axis=1) / count).max(axis=(0, 1)) + size
     floor, top = least.min(axis=(0, 1)), most.max(axis=(0, 1))
-    above = np.cumsum(most - line, axis=1).max(axis=(0, 1)).clip(0.0)
+    above = np.cumsum(most - line, axis=1).max(axis=(0, 1))
     below = np.cumsum(least - line, axis=1).min(axis=(0, 1))
     error = _up((np.maximum(above, -below) + PIECES * (size + 2.0**-40 * np.abs(line))) * length)
     exact = (floor == top) & (floor == line)

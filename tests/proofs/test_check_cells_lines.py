@@ -148,6 +148,9 @@ def test_lines_of_smooth_neurons_hold_and_are_of_second_order(kind: str) -> None
         )
         spread = float(max(gaps) - min(gaps)) / 2
         if kind in ("tanh", "sigmoid"):
+            if hi - lo < 1e-5:
+                h = flint.arb(2) ** -60
+                assert abs(float((phi(arb(lo) + h) - phi(arb(lo) - h)) / (2 * h)) - slope) <= 2e-5
             assert error <= 1.75 * spread + unit * (1 + abs(lo) + abs(hi))
             continue
         least, most = numbers(one.bends(at(lo), at(hi)))
@@ -276,3 +279,15 @@ def test_roundings_of_steep_parts_are_counted() -> None:
             least, most = numbers(one.slopes(at(v), at(v)))
             true = arb(alpha) * arb(v).exp()
             assert arb(least) <= true <= arb(most) and most - least <= 1e-13 * abs(alpha)
+
+
+def test_second_derivatives_of_steep_neurons_hold() -> None:
+    """beta and alpha of a million: b bell(b v), and alpha e^v."""
+    rng = np.random.default_rng(4)
+    for v in 1e-6 * rng.standard_normal(60):
+        least, most = numbers(layer("softplus", {"beta": 1e6}).bends(at(v), at(v)))
+        x = arb(1e6) * arb(v)
+        true = arb(1e6) / ((x / 2).exp() + (-x / 2).exp()) ** 2
+        assert arb(least) <= true <= arb(most)
+        least, most = numbers(layer("elu", {"alpha": 1e6}).bends(at(-1e6 * abs(v)), at(-1e6 * abs(v))))
+        assert arb(least) <= arb(1e6) * arb(-1e6 * abs(v)).exp() <= arb(most)

@@ -185,7 +185,7 @@ def test_ranges_hold_the_rest_and_the_reach(size: float) -> None:
     """1.3 + .4 to both sides, in fractions."""
     rng, reach = np.random.default_rng(0), Fraction(1.3) + Fraction(0.4)
     for _ in range(30):
-        rest = np.sort(size * rng.uniform(-1, 1, 2))
+        rest = np.sort(size * rng.uniform(-1, 1, 2) * rng.permutation([1.0, rng.choice([0.0, 1.0])]))
         lo, hi = deviation(*rest, [1.3, 0.0], 0.4).range()
         assert Fraction(float(lo[0])) <= Fraction(rest[0]) - reach and Fraction(rest[1]) + reach <= Fraction(
             float(hi[0])
@@ -628,6 +628,11 @@ def test_roundings_of_sums_of_slopes_are_counted() -> None:
     low, high, _ = cc._secants(lambda lo, hi: (lo, hi), *(np.array([v]) for v in (a, a, R, a)))
     assert Fraction(float(low[0])) <= Fraction(a) - L * (n + 1) / 2
     assert Fraction(a) + L * (n + 1) / 2 <= Fraction(float(high[0]))
+    for one_sided in (lambda lo, hi: (0 * lo, hi), lambda lo, hi: (-0.0 * lo + 1.0, hi)):
+        _, high, _ = cc._secants(one_sided, *(np.array([v]) for v in (a, a, R, a)))
+        assert Fraction(a) + L * (n + 1) / 2 <= Fraction(float(high[0]))
+    low, _, _ = cc._secants(lambda lo, hi: (lo, 0 * hi), *(np.array([v]) for v in (-a, -a, R, a)))
+    assert Fraction(float(low[0])) <= -Fraction(a) - L * (n + 1) / 2
 
 
 def test_roundings_in_a_proof_of_definiteness_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

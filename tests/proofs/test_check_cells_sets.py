@@ -210,8 +210,11 @@ def test_spectral_norms_of_forms(n: int) -> None:
     assert cc._spectral(A)[0] == np.inf
 
 
-def test_spectral_norms_do_not_believe_the_singular_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    C = np.array([[3.0, 1.0], [0.0, 2.0]])
+@pytest.mark.parametrize(
+    "C", [[[3.0, 1.0], [0.0, 2.0]], [[3.0, 0.0], [1.0, 2.0]], [[1.0, 0.0], [1.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]]]
+)
+def test_spectral_norms_do_not_believe_the_singular_vectors(C: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    C = np.array(C)
     A = [[Form.constant(float(v), 1) for v in row] for row in C]
     true = np.linalg.norm(C, 2)
     good = np.linalg.svd(C[None])

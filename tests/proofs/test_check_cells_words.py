@@ -402,3 +402,22 @@ def test_limits_are_asked_of_the_core_about_every_equilibrium(monkeypatch: pytes
     assert (core.radius, outer.radius) == (0.3, 0.36) and widened.T is core.T
     point = without_cells() | {"box": box([0.25, 0.0], [0.25, 0.0]), "limits": box([-1, -1], [1, 1])}
     assert "The whole box [0.25, 0.25] x [0.0, 0.0] is certified." in derived(point)
+
+
+def test_a_part_lies_within_another_on_every_side_of_its_box() -> None:
+    """Of two parameters: one side of four beyond it is enough."""
+    outer = np.array([[0.0, 1.0], [2.0, 4.0]])
+    known: Any = SimpleNamespace(region=SimpleNamespace(loop=SimpleNamespace(box=outer)), which=None)
+    for i, j, by in ((0, 0, -0.5), (0, 1, 0.5), (1, 0, -0.5), (1, 1, 0.5)):
+        box_ = outer.copy()
+        box_[i, j] += by
+        with pytest.raises(Rejected, match="does not lie within"):
+            cc.Proof.within(known, box_, {})
+    for box_ in (outer, np.array([[0.25, 0.5], [2.0, 3.0]])):
+        with pytest.raises(Rejected, match="without a domain"):
+            cc.Proof.within(known, box_, {})
+
+
+def test_readers_that_fail_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cc, "read", lambda path: 1 / 0)
+    assert cc.check("x") == (2, "cannot read the file: ZeroDivisionError")

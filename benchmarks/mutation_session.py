@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import gc
 import json
+import math
 import os
 import resource
 import signal
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from itertools import accumulate
@@ -68,11 +70,12 @@ class Session:
                           if isinstance(f, FunctionType) and f.__code__.co_filename == self.path]  # fmt: skip
         gc.freeze()
         for k, item in enumerate(self.items):
-            sent, _, seconds = fork(lambda send, item=item: send(self._passes(item)))
+            sent, _, _ = fork(lambda send, item=item: send(self._timed(item)))
+            passes, seconds = sent[0] if sent else (False, math.inf)
+            if not passes:
+                self.failed.append(item.nodeid)
             self.seconds.append(seconds)
             lines = fork(lambda send, item=item: self._trace(item, send))[0] if seconds <= self.within else []
-            if sent != [True]:
-                self.failed.append(item.nodeid)
             for line in lines[0] if lines else ():
                 self.ran[line].add(k)
         self.work(self)
@@ -83,6 +86,10 @@ class Session:
 
         quiet()
         return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+
+    def _timed(self, item: Any) -> tuple[bool, float]:
+        began = time.process_time()
+        return self._passes(item), time.process_time() - began
 
     def _trace(self, item: Any, send: Callable[[Any], None]) -> None:
         lines = set[int]()

@@ -294,15 +294,21 @@ def _decimals(x: Fraction, down: Context = _DOWN, up: Context = _UP) -> tuple[De
     return down.divide(p, q), up.divide(p, q)
 
 
+def _exponential(x: Fraction, down: Context = _DOWN, up: Context = _UP) -> tuple[Decimal, Decimal]:
+    """Decimal's exp is correctly rounded, so one unit either way encloses."""
+    low, high = _decimals(x, down, up)
+    return down.next_minus(down.exp(low)), up.next_plus(up.exp(high))
+
+
 @lru_cache(maxsize=4096)
 def _exp(x: Fraction) -> Range:
-    """Enclosure of exp(x), x <= 0. Decimal's exp is correctly rounded, so one unit either way encloses."""
+    """Enclosure of exp(x), x <= 0."""
     if x == 0:
         return ONE, ONE
     if x < -2000:
         return ZERO, _TINY
-    low, high = _decimals(x)
-    return Fraction(_DOWN.next_minus(_DOWN.exp(low))), Fraction(min(_UP.next_plus(_UP.exp(high)), Decimal(1)))
+    low, high = _exponential(x)
+    return Fraction(low), min(Fraction(high), ONE)
 
 
 def _expm1(x: Fraction) -> Range:
@@ -400,24 +406,27 @@ def _mills(t: Fraction) -> Range:
     return total, total + term
 
 
+def _series(x: Decimal, digits: int, context: Context) -> Decimal:
+    """x + x^3/3 + x^5/(3 5) + ... until terms are below 10^-digits of the sum; rounded up, with a bound of the rest."""
+    square = context.multiply(x, x)
+    term, total, odd = x, x, 1
+    while term > total.scaleb(-digits, context) or 3 * square > odd + 2:
+        odd += 2
+        term = context.divide(context.multiply(term, square), Decimal(odd))
+        total = context.add(total, term)
+    # here each later term is at most about a third of the one before it, so the rest is less than the last term
+    return context.add(total, term) if context.rounding == ROUND_CEILING else total
+
+
 @lru_cache(maxsize=4096)
 def _lower_tail(t: Fraction) -> Range:
     """Phi(-t), 0 < t <= FAR, with enough more digits to survive the subtraction."""
     digits = DIGITS + 10 + int(t * t / 4)
     down = Context(prec=digits, rounding=ROUND_FLOOR, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
     up = Context(prec=digits, rounding=ROUND_CEILING, Emin=-RANGE, Emax=RANGE, traps=_TRAPS)
-    series = []
-    for context, start in zip((down, up), _decimals(t, down, up), strict=True):
-        square = context.multiply(start, start)
-        term, total, odd = start, start, 1
-        while term > total.scaleb(-digits, context) or 3 * square > odd + 2:
-            odd += 2
-            term = context.divide(context.multiply(term, square), Decimal(odd))
-            total = context.add(total, term)
-        # here each later term is at most about a third of the one before it, so the rest is less than the last term
-        series.append(context.add(total, term) if context is up else total)
-    low, high = _decimals(-t * t / 2, down, up)
-    exp = down.next_minus(down.exp(low)), up.next_plus(up.exp(high))
+    start = _decimals(t, down, up)
+    series = _series(start[0], digits, down), _series(start[1], digits, up)
+    exp = _exponential(-t * t / 2, down, up)
     turn = [_decimals(2 * pi, down, up) for pi in _pi(digits + 5)]
     root = down.next_minus(down.sqrt(turn[0][0])), up.next_plus(up.sqrt(turn[1][1]))
     below, above = (

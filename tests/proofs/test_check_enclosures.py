@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from itertools import pairwise, product
 
@@ -104,6 +105,56 @@ def test_the_normal_distribution_with_few_digits(monkeypatch: pytest.MonkeyPatch
             true = (x / flint.arb(2).sqrt()).erfc() / 2
             assert low <= true <= high
             assert high - low <= flint.arb(10) ** (-digits - 6 - int(t * t / 4))
+
+
+def coarse(digits: int) -> tuple[Context, Context]:
+    down, up = (Context(prec=digits, rounding=way, Emin=-5000, Emax=5000) for way in (ROUND_FLOOR, ROUND_CEILING))
+    return down, up
+
+
+@pytest.mark.parametrize("digits", [3, 5])
+def test_exponentials_with_few_digits(digits: int) -> None:
+    with flint.ctx.workprec(300):
+        for k in range(1, 300):
+            x = -F(k * k, 7 * 41) - F(k, 11)
+            low, high = (flint.arb(flint.fmpq(*F(v).as_integer_ratio())) for v in ck._exponential(x, *coarse(digits)))
+            true = flint.arb(flint.fmpq(x.numerator, x.denominator)).exp()
+            assert low < true < high and (high - low) / true < flint.arb(10) ** (4 - digits)
+
+
+def test_the_series_with_few_terms() -> None:
+    """Broken off early in exact arithmetic: below without the rest, above with a bound of it."""
+    down, up = coarse(300)
+    with flint.ctx.workprec(1500):
+        for tenths in (1, 3, 5, 9, 12, 17, 26, 40, 64):
+            t = F(tenths, 10)
+            x = flint.arb(flint.fmpq(t.numerator, t.denominator))
+            true = ((x / flint.arb(2).sqrt()).erf() / 2) * (x * x / 2).exp() * (2 * flint.arb.pi()).sqrt()
+            for digits in (0, 1, 2, 5, 30):
+                start = Decimal(tenths) / 10
+                ends = ck._series(start, digits, down), ck._series(start, digits, up)
+                low, high = (flint.arb(flint.fmpq(*F(v).as_integer_ratio())) for v in ends)
+                assert low < true < high and (high - low) / true <= 1.01 * flint.arb(10) ** -digits
+
+
+def test_the_tail_is_made_of_enclosures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1/2 - exp(-t^2/2) series(t) / sqrt(2 pi), each of them known to an interval only."""
+    asked: list[tuple[F, bool]] = []
+
+    def series(x: Decimal, digits: int, context: Context) -> Decimal:
+        up = context.rounding == ROUND_CEILING
+        asked.append((F(x), up))
+        return Decimal("0.25" if up else "0.125")
+
+    monkeypatch.setattr(ck, "_series", series)
+    monkeypatch.setattr(ck, "_exponential", lambda x, down, up: (Decimal("0.5"), Decimal("0.75")))
+    monkeypatch.setattr(ck, "_pi", lambda digits: (F(9, 8), F(2)))
+    low, high = ck._lower_tail.__wrapped__(F(1, 3))
+    assert [up for _, up in asked] == [False, True] and asked[0][0] < F(1, 3) < asked[1][0]
+    assert asked[1][0] - asked[0][0] < F(1, 10**60)
+    root = F(3, 2), F(2)
+    assert abs(low - (F(1, 2) - F(3, 16) / root[0])) < F(1, 10**60)
+    assert abs(high - (F(1, 2) - F(1, 16) / root[1])) < F(1, 10**60)
 
 
 def test_the_inflections_of_the_swishes(monkeypatch: pytest.MonkeyPatch) -> None:

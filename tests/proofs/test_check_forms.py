@@ -220,12 +220,13 @@ def test_jacobians_of_enclosed_slopes(monkeypatch: pytest.MonkeyPatch, seed: int
     asked: list[ck.Range] = []
     monkeypatch.setattr(ck.Activation, "slopes", lambda self, *ends: asked.append(ends) or next(given))
     monkeypatch.setattr(ck.Activation, "value_near", lambda self, low, high: (low - F(1, 8), high + F(1, 4)))
-    gain, spread = ck.jacobian(policy, [F(1, 4), F(-1, 8)])
-    first = [F(row[0]) / 4 - F(row[1]) / 8 for row in W[0]]
-    assert asked[:3] == [(v, v) for v in first]
-    for row, (low, high) in zip(W[1], asked[3:], strict=True):
-        ends = [[F(w) * (v + d) for d in (-F(1, 8), F(1, 4))] for w, v in zip(row, first, strict=True)]
-        assert (low, high) == (sum(map(min, ends)), sum(map(max, ends)))
+    y = [F(1, 3), F(-1, 7)]
+    gain, spread = ck.jacobian(policy, y)
+    point = Form.of(y, Matrix([[], []], 0), [F(0), F(0)]).affine(policy.weights[0], policy.biases[0])
+    assert asked[:3] == [point.range(i) for i in range(3)] and all(low < high for low, high in asked[:3])
+    wide = Form.around([(low - F(1, 8), high + F(1, 4)) for low, high in asked[:3]])
+    behind = wide.affine(policy.weights[1], policy.biases[1])
+    assert asked[3:] == [behind.range(i) for i in range(5)]
     middle, radius = (np.array(m.rows, dtype=object) for m in (gain, spread))
     exact = [np.array([[F(x) for x in row] for row in w], dtype=object) for w in W]
     centers = [[(a + b) / 2 for a, b in layer] for layer in slopes]

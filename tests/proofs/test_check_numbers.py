@@ -10,6 +10,7 @@ import pytest
 
 from lipctrl.proofs import check as ck
 from lipctrl.proofs.check import Matrix, Rejected, Symmetric
+from tests.exact import exactly_definite
 from tests.proofs.parts_for_tests import exact, fractions, product
 
 
@@ -99,6 +100,23 @@ def test_work_is_limited() -> None:
     ck._check_chain([10, 700, 700], 1)  # 700 * 701^2 + 700 * 710^2 < 1e9
     with pytest.raises(Rejected):
         ck._check_chain([10, 700, 700], 700)
+
+
+@pytest.mark.parametrize("first", [(0, 0, 0, 1), (0, 1, 0, 1, 0), (0, 0, 2, 1, 0, 3), (0, 1, 1, 0, 2, 2, 1)])
+def test_definite_to_one_unit_with_rows_that_begin_anywhere(first: tuple[int, ...]) -> None:
+    """A singular product of triangles of that shape, one number of its diagonal moved by one in a million millions."""
+    rng = np.random.default_rng(len(first))
+    n, unit = len(first), 10**12
+    for _ in range(6):
+        factor = np.array([[int(rng.integers(1, 6)) * int(first[i] <= j < i) for j in range(n)] for i in range(n)])
+        factor += np.diag(rng.integers(1, 6, n))
+        factor[:, -1] = 0  # singular
+        A = (factor @ factor.T * unit).tolist()
+        for change in (-1, 0, 1):
+            moved = [row[:] for row in A]
+            moved[-1][-1] += change
+            ragged = [moved[i][first[i] : i + 1] for i in range(n)]
+            assert ck.positive_definite(ragged, -40) is exactly_definite(moved) is (change > 0)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

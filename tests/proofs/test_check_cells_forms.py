@@ -620,3 +620,13 @@ def test_slopes_of_limits_at_the_kink() -> None:
         found = cc._step_at(form(1.0, [0.5], 0.0, lo, hi), 0.75).range()
         assert [float(end[0]) for end in found] == pytest.approx(wanted, abs=1e-10)
         assert found[0][0] <= wanted[0] and wanted[1] <= found[1][0]
+
+
+def test_large_values_are_rounded_outward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """exp from 20 to 60 and of points: the ends of what is known of it."""
+    monkeypatch.setattr(flint.ctx, "prec", 200)
+    for v in np.random.default_rng(0).uniform(20, 60, 40):
+        for half in (0.0, 1.0):
+            lo, hi = cc._exp(form(v, [half])).range()
+            assert arb(lo[0]) <= (arb(v) - arb(half)).exp() and (arb(v) + arb(half)).exp() <= arb(hi[0])
+            assert lo[0] >= np.exp(v - half) * (1 - 1e-9) and hi[0] <= np.exp(v + half) * (1 + 1e-9)

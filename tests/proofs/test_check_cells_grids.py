@@ -485,3 +485,19 @@ def test_cells_are_halved_seven_times(edge: float, proved: bool) -> None:
     else:
         with pytest.raises(Rejected):
             set_.add(records, [np.array([4])])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_box_is_turned_back_with_both_its_ends(sign: int) -> None:
+    """By 1 to 100 turns, in fractions: within, and by no more than a few units of what it was."""
+    turn = 2 * Fraction("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+    cells = grid([-4.0], [8.0], [True], 4)
+    for turns in range(1, 101):
+        lower = -1.0 + sign * turns * 2 * np.pi + np.arange(8) * np.spacing(turns * 2 * np.pi)
+        upper = lower + 0.25
+        rows, first, last = cells._wrapped(np.arange(8), lower[:, None], upper[:, None], 0)
+        assert rows.tolist() == [*range(8)]
+        for a, b, low, high in zip(first[:, 0], last[:, 0], lower, upper, strict=True):
+            true = Fraction(low) - sign * turns * turn, Fraction(high) - sign * turns * turn
+            assert Fraction(a) <= true[0] and true[1] <= Fraction(b)
+            assert (true[0] - Fraction(a)) + (Fraction(b) - true[1]) <= Fraction(8 * np.spacing(abs(low)))

@@ -409,6 +409,8 @@ def test_errors_widen_what_a_squashed_action_may_be(kind: str) -> None:
     exact.step([Number(f) for f in boxed([-3, 0], [3, 0])])
     lo, hi = ends(seen[1][2].value)
     assert low + 0.125 - 1e-9 <= lo <= low + 0.126 and high - 0.126 <= hi <= high - 0.125 + 1e-9
+    own, more = (np.abs(numbers[2].value.G[-1, 0]) for numbers in (seen[1], seen[0]))
+    assert own > 0.1 and own + 0.125 <= more <= (own + 0.125) * CLOSE
 
 
 @pytest.mark.parametrize("pushed", [False, True])

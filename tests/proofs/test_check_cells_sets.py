@@ -525,7 +525,7 @@ def test_forms_of_different_symbols_are_held_together() -> None:
         assert bool(ellipsoid(np.hypot(4, 6) * hair).holds(x[::-1])[0]) is inside
 
 
-@pytest.mark.parametrize("reach", [0.1, 0.7, 3.0])
+@pytest.mark.parametrize("reach", [0.1, 0.7, 3.0, 7e9])
 def test_cells_of_a_deep_cover_join(reach: float) -> None:
     """Those about .77 reach, halved 25 times: in fractions, one begins before the other ends, and no gap is left."""
     point, cells = 0.77 * reach, list[tuple[Fraction, Fraction]]()

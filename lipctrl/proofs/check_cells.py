@@ -1117,7 +1117,7 @@ def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array, stages: 
     for fields in stages:
         fields = _fields(fields, {"rate", "push", "radius"}, "a stage of the final ball")
         rate, push, radius = (Fraction(_number(fields[name])) for name in ("rate", "push", "radius"))
-        _need(rate >= 0 and 0 < push < (1 - rate) * radius, "a final ball is not invariant")
+        _need(0 <= rate < 1 and 0 < push < (1 - rate) * radius, "a final ball is not invariant")
         _need(radius <= Fraction(float(R)), "a final ball is larger than what it is entered from")
         used += _contracts(loop, core, _up(R + offset), (float(rate), float(push)))
         R = float(radius)

@@ -205,6 +205,9 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "smaller final ball by a smaller push": lambda c: (_last("radius", 0.5)(c), _last("push", 0.5)(c))[0],
     "smaller final ball by a smaller rate": lambda c: (_last("radius", 0.2)(c), _last("rate", 0.2)(c))[0],
     "rate of 1": lambda c: c["final"][0].update(rate=(1.0).hex()),
+    "rate of 2, and a ball of negative radius": lambda c: c["final"][-1].update(
+        rate=(2.0).hex(), radius=_times(c["final"][-1]["radius"], -1.0), push=_times(c["final"][-1]["radius"], 0.5)
+    ),
     "final ball larger than the core": _last("radius", 1e4),
     "equilibrium of the nominal plant only": lambda c: c["equilibrium"].update(
         zip(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import PlantError
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
+from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
 from lipctrl.plants.program import ADVICE, Program, record_model
 
@@ -31,15 +32,38 @@ def check_model(model: Model) -> None:
     ------
     PlantError
         If an attribute is missing or has the wrong size; if step or observe fails on a kind of number or returns too
-        few or too many of them, depends on something other than its arguments, or is not the program recorded.
+        few or too many of them, depends on something other than its arguments, or is not the program recorded; if
+        full turns of an angle change it.
     """
     _check_sizes(model)
     programs = record_model(model)
+    angles_of(model)
     n, q = model.n_states, len(model.uncertain)
     for values in _points(model):
         given = values[:n], values[n : len(values) - q], values[len(values) - q :]
         _compare("step", model, lambda m, x, u: m.step(x, u), given, programs[0])
         _compare("observe", model, lambda m, x, u: m.observe(x), (given[0], given[1][:0], given[2]), programs[1])
+
+
+def angles_of(model: Model) -> NDArray[np.bool_]:
+    """The states of period 2 pi, the real number, shape (n,): full turns of them are seen to turn the next state alone.
+
+    Raises
+    ------
+    PlantError
+        If they are not. A proof that takes states full turns apart for one would be none.
+    """
+    angles = np.abs(model.periods - 2 * np.pi) < 1e-12
+    for i in np.flatnonzero(angles).tolist():
+        step, observe = record_model(model)
+        if any(observe.turns(i)) or step.turns(i) != [int(i == j) for j in range(model.n_states)]:
+            name = model.state_names[i] if len(model.state_names) else f"x[{i}]"
+            raise PlantError(
+                f"The {name} of {model.name} has the period 2 pi, but it is not seen that full turns leave the "
+                "equations alone: it must be used through sin and cos alone, and be observed through them.",
+                "Write sin(2 x) as 2 sin(x) cos(x), or give it the period 0.",
+            )
+    return angles
 
 
 def _check_sizes(model: Model) -> None:
@@ -55,6 +79,18 @@ def _check_sizes(model: Model) -> None:
                 f"The {name} of the model {model.name} has shape {given}, expected {(size,)}.",
                 "Give one entry for each state, action or observation.",
             )
+    if not isinstance(model.periods, np.ndarray) or not (model.goal is None or isinstance(model.goal, Goal)):
+        raise PlantError(
+            f"The periods of the model {model.name} are {model.periods!r} and its goal is {model.goal!r}.",
+            "Give a numpy array, and a lipctrl.plants.goal.Goal or None.",
+        )
+    for name in ("state", "action"):
+        low, high = (np.asarray(getattr(model, f"{name}_{side}"), dtype=np.float64) for side in ("low", "high"))
+        if not np.all(low <= high) or (name == "state" and not np.all(np.isfinite(low) & np.isfinite(high))):
+            raise PlantError(
+                f"The {name}_low and {name}_high of the model {model.name} are {low} and {high}.",
+                "Give low <= high, for the states finite numbers: the box from which simulations start.",
+            )
 
 
 def _attribute(model: Model, name: str) -> Any:
@@ -66,7 +102,7 @@ def _attribute(model: Model, name: str) -> Any:
 
 
 def _points(model: Model) -> Iterator[Array]:
-    """Fixed points of the domain, as values of the state, the action and the uncertain parameters."""
+    """Fixed points of the domain, as values of the state, the action and the parameters, first their nominal."""
     ends = [
         (np.asarray(model.state_low, dtype=np.float64), np.asarray(model.state_high, dtype=np.float64)),
         (np.asarray(model.action_low, dtype=np.float64), np.asarray(model.action_high, dtype=np.float64)),
@@ -74,13 +110,14 @@ def _points(model: Model) -> Iterator[Array]:
     ends += [(np.array([low]), np.array([high])) for low, high in model.uncertain.values()]
     low, high = (np.concatenate([end[side] for end in ends]) for side in (0, 1))
     low, high = np.where(np.isfinite(low), low, -1.0), np.where(np.isfinite(high), high, 1.0)
-    for fraction in np.random.default_rng(0).uniform(0.02, 0.98, (_POINTS, len(low))):
-        yield low + fraction * (high - low)
+    fractions = np.random.default_rng(0).uniform(0.02, 0.98, (_POINTS, len(low)))
+    fractions[0, len(low) - len(model.uncertain) :] = 0.5
+    yield from low + fractions * (high - low)
 
 
 def _compare(name: str, model: Model, function: Callable[..., Any], given: Sequence[Array], program: Program) -> None:
     """Run the function at one point in every way that lipctrl does."""
-    point = tuple(np.concatenate(given))
+    point = tuple(np.concatenate(given).tolist())
     n, k = len(given[0]), len(given[0]) + len(given[1])
 
     def run(kind: str, values: Sequence[Any], convert: Callable[[Any], Any]) -> list[Any]:

@@ -87,6 +87,25 @@ class Program:
             registers.append(OPERATIONS[operation](*(registers[place] for place in arguments)))
         return tuple(registers[place] for place in self.outputs)
 
+    def turns(self, angle: int) -> list[int | None]:
+        """By how many full turns each output moves with one of an input, as far as the operations tell; None: unknown.
+
+        Sums and differences add turns, sin and cos of whole turns stay, and so does what no turn reaches.
+        """
+        moved: list[int | None] = [int(place == angle) for place in range(self.inputs)]
+        moved += [0] * len(self.constants)
+        for operation, arguments in self.code:
+            parts = [moved[place] for place in arguments]
+            known = [part for part in parts if part is not None]
+            after: int | None = None
+            if len(known) == len(parts):
+                if operation in ("sin", "cos") or not any(known):
+                    after = 0
+                elif operation in ("add", "sub", "neg"):
+                    after = OPERATIONS[operation](*known)
+            moved.append(after)
+        return [moved[place] for place in self.outputs]
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON data, the constants as C99 hexadecimal strings."""
         return {

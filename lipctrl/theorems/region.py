@@ -24,13 +24,14 @@ from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Network
 from lipctrl.plants.goal import wrap
 from lipctrl.plants.model import Model
+from lipctrl.plants.model_checks import angles_of
 from lipctrl.presentation import bar
 from lipctrl.proofs.cells import CertifiedSet
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.core import Stage, final_ball, final_stages
 from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.equilibria import prove_equilibria
-from lipctrl.proofs.grid import TWO_PI, Grid
+from lipctrl.proofs.grid import Grid
 from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
 from lipctrl.theorems.region_core import find_core, linear_loop
@@ -340,8 +341,7 @@ def _domain(
             f"Regions by cells need a discrete-time model of two states, given {model.n_states} and dt = {model.dt}.",
             "Use the sector theorems on the linearised plant.",
         )
-    # a period that is a full turn means 2 pi itself, not its double
-    angles = np.abs(model.periods - TWO_PI[0]) < 1e-12
+    angles = angles_of(model)
     wide = np.where(angles, -np.pi, model.state_low), np.where(angles, np.pi, model.state_high)
     low, high = (
         np.array(given if given is not None else limit, dtype=np.float64)

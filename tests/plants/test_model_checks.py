@@ -12,13 +12,18 @@ import pytest
 from lipctrl import certify
 from lipctrl.errors import PlantError
 from lipctrl.intervals.dual import Dual
+from lipctrl.intervals.functions import clip, cos, sin
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Network
+from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
-from lipctrl.plants.model_checks import check_model
+from lipctrl.plants.model_checks import angles_of, check_model
 from lipctrl.plants.models import ENVIRONMENT_IDS, model_by_id
 from lipctrl.plants.models.pendulum import Pendulum
+from lipctrl.plants.program import record
+from lipctrl.theorems.region import find_region
 
+TURN = np.array([2 * np.pi, 0.0])
 POLICY = Network([Affine([[0.0, 0.0]])])
 CALLS = count()
 
@@ -72,6 +77,12 @@ WRONG = {
     "short names": (Own(state_names=("p",)), "state_names"),
     "short box": (Own(state_low=np.zeros(1)), "state_low"),
     "scalar limits": (Own(action_low=-1.0), "action_low"),
+    "box upside down": (Own(state_low=np.array([3.0, 3.0]), state_high=np.array([-3.0, 3.0])), "low <= high"),
+    "endless box": (Own(state_low=np.array([-np.inf, -3.0])), "finite"),
+    "list of periods": (Own(periods=[0.0, 0.0]), "numpy array"),
+    "list as goal": (Own(goal=[0.0, 0.0]), "Goal"),
+    "angle that is seen": (Own(lambda p: -sin(p), periods=TURN), "full turns"),
+    "angle that pulls": (Own(periods=TURN, n_observations=1, observe=lambda x: (sin(x[0]),)), "full turns"),
 }
 
 
@@ -102,3 +113,50 @@ def test_right_models_pass():
     check_model(Own())
     check_model(Own(lambda p: -p / (1 + p)))
     check_model(Pendulum(mass=(0.9, 1.1), max_torque=(1.9, 2.0)))
+
+
+def test_angles_are_states_that_full_turns_leave_alone():
+    assert angles_of(Pendulum(dt=(0.04, 0.06))).tolist() == [True, False]
+    assert angles_of(Own()).tolist() == [False, False]
+    turned = Own(lambda p: -sin(p), periods=TURN, n_observations=2, observe=lambda x: (cos(x[0]), x[1]))
+    assert angles_of(turned).tolist() == [True, False]
+
+
+def test_no_region_for_an_angle_that_is_none():
+    """The goal, too, brings periods: that of an oscillator would have joined -pi to pi."""
+    with pytest.raises(PlantError, match="full turns"):
+        find_region(Own().with_goal(Goal([0.0, 0.0], 0.1, TURN)), POLICY, [0.0, 0.0], time_limit=1)
+
+
+def test_turns_of_a_program():
+    def outputs(v):
+        x, y = v
+        return (
+            x + y,
+            x - x,
+            -(y - x),
+            sin(x + x) * y,
+            2.0 * x,
+            clip(x, -1.0, 1.0),
+            x * x,
+            cos(clip(x, 0.0, 1.0)),
+            y / 2.0,
+        )
+
+    program = record(outputs, 2)
+    assert program.turns(0) == [1, 0, 1, 0, None, None, None, None, 0]
+    assert program.turns(1) == [1, 0, -1, None, 0, 0, 0, 0, None]
+
+
+def test_a_parameter_that_cannot_be_nominal_is_refused():
+    class Mass(Own):
+        parameters = ("mass",)
+
+        def __init__(self, mass=1.0):
+            self.mass = self._read("mass", mass)
+
+        def step(self, x, u):
+            return x[0] + 0.1 * x[1], x[1] - 0.1 / self.mass * x[0]
+
+    with pytest.raises(PlantError, match="ZeroDivisionError"):
+        certify(POLICY, Mass(), target=[0.0, 0.0], time_limit=1, uncertain={"mass": (-1.0, 1.0)})

@@ -58,7 +58,8 @@ def test_symbols_of_a_cell_and_of_its_parameters_stay() -> None:
     assert twice[0].generators[2, 0] > 1.4
 
 
-@pytest.mark.parametrize("ends_", [(0.1, 0.7), (-1e-3, 1e9), (-3.0, -3.0), (0.3, np.nextafter(0.3, 1))])
+@pytest.mark.parametrize("ends_", [(0.1, 0.7), (-1e-3, 1e9), (-3.0, -3.0), (0.3, np.nextafter(0.3, 1)),
+                                   (np.nextafter(0.3, 1), np.nextafter(np.nextafter(0.3, 1), 1))])  # fmt: skip
 def test_the_forms_of_parameters_contain_their_intervals(ends_: tuple[float, float]) -> None:
     """In fractions, for each cell its own."""
     loop = loop_of(lambda x, y, r: (r * x, y), rate=(0.0, 1.0)).among(*(np.array([[end, end]]) for end in ends_))

@@ -135,6 +135,9 @@ def test_norms_by_hand() -> None:
     # Ru (|middle| + radius) = (1, 2)' (|-1| + 2, 3 + 1) = [[3, 4], [6, 8]]: sqrt(125)
     total, _ = norms(ZERO, ZERO, 0 * one, [[1], [2]], [[-1, 3]], [[2, 1]], [0.0], np.eye(2), np.eye(2))
     assert np.sqrt(125) * (1 - 1e-15) <= total <= np.sqrt(125) * CLOSE
+    # what is left of 1 - 1 + 2^-47
+    _, pushed = norms(ZERO, ZERO, [[1], [2.0**-47 - 1]], 0 * one, none, none, [1.0], [[1, 1], [0, 0]], np.eye(2))
+    assert pushed >= 2.0**-47
     # Fx S = [[1, 0], [0, 1]] less Fu middle = the same: nothing is left
     total, _ = norms(np.eye(2), ZERO, -np.eye(2), ZERO, np.eye(2), ZERO, [0, 0], np.eye(2), np.eye(2))
     assert 0 <= total <= 1e-9

@@ -64,7 +64,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("core contraction", r"^cells = ", "1024 -> 1025", "one cell twice"),
     ("core contraction", r"^if not rate < 1.0", "< -> <=", "asked again by the stage"),
     ("core prove_core", r"core.radius > 0", "> -> >=", "a core of radius 0 is a point"),
-    ("core contraction", r"loop.n <= 2", r"2 -> \d|<= -> <", "how finely the proof is tried"),
+    ("core contraction", r"loop.n <= 2", r"2 -> \d|<= -> [<>]=?", "how finely the proof is tried"),
     ("core final_stages", r"^def ", "20 -> .*", "how finely the proof is tried"),
     ("grid ranges", r"^turns = np.floor", r".*",
      "any number of turns is sound: what is beyond the grid's box is outside"),
@@ -361,4 +361,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("core final_stages", r"0.9 \* stages", "> -> >=", "how finely the proof is tried"),
     ("core contraction", r"^rate, push = ", "0.0 -> - 1.0", "norms are not below 0"),
     ("core spectral_norms", r"^safe = ", "0.0 -> .*", "what is not finite becomes infinite"),
+    ("core final_stages", r"^while loop.disturbed", r"4 -> [35]|< -> <=", "how finely the proof is tried"),
+    ("core _stage", r"^if not rate < 1.0", r"1.0 -> 2.0|< -> <=", "the rate is infinite if it is not below 1"),
+    ("core _stage", r"^radius = ", r"0.0 -> (- )?1.0", "there is room: it grows by 2^-36"),
 ]  # fmt: skip

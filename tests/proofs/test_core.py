@@ -78,6 +78,15 @@ def test_a_rate_of_one_is_none() -> None:
     assert contraction(line(lambda x: (0.999 * x,)), ball(1.0, n=1), 0.0, 3)[0] < 0.9991
 
 
+def test_the_worst_cell_of_the_worst_part_counts_and_a_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([([0.25, 0.5, 0.125], [3.0, 1.0, 2.0]), ([0.375, 0.25, 0.25], [2.0, 4.0, 1.0])] * 9)
+    monkeypatch.setattr(core, "_norms", lambda *_: tuple(map(np.array, next(found))))
+    for error in (0.0, 0.125):
+        monkeypatch.setattr(Ellipsoid, "inverse", lambda self, e=error: (np.linalg.inv(self.T), e))
+        rate, push = contraction(line(lambda x, r: (r * x,), rate=(0.1, 0.2)), ball(1.0, n=1), 0.0, 3)
+        assert 0.5 * (1 + 2 * error) < rate <= 0.5 * (1 + 2 * error) * CLOSE and push == 4.0
+
+
 def test_the_error_of_the_inverse_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """|T S - I| <= .01: the ball reaches 1 / .99 further in z, and |(T S)^-1| <= 1 / .99."""
     monkeypatch.setattr(Ellipsoid, "inverse", lambda self: (np.linalg.inv(self.T), 0.01))
@@ -135,6 +144,12 @@ def test_norms_by_hand() -> None:
     # Ru (|middle| + radius) = (1, 2)' (|-1| + 2, 3 + 1) = [[3, 4], [6, 8]]: sqrt(125)
     total, _ = norms(ZERO, ZERO, 0 * one, [[1], [2]], [[-1, 3]], [[2, 1]], [0.0], np.eye(2), np.eye(2))
     assert np.sqrt(125) * (1 - 1e-15) <= total <= np.sqrt(125) * CLOSE
+    # both at once: [[3, 4], [6, 8]] and [[1, 0], [2, 0]]
+    total, _ = norms(ZERO, [[1, 0], [2, 0]], 0 * one, [[1], [2]], [[-1, 3]], [[2, 1]], [0.0], np.eye(2), np.eye(2))
+    assert np.sqrt(4**2 + 4**2 + 8**2 + 8**2) * (1 - 1e-15) <= total <= np.sqrt(160) * CLOSE
+    # a radius that is as small as the roundings of a centre of 1 - 1
+    total, _ = norms(np.eye(2), 2.0**-43 * np.eye(2), -np.eye(2), ZERO, np.eye(2), ZERO, [0, 0], np.eye(2), np.eye(2))
+    assert total >= 2.0**-43 * np.sqrt(2)
     # what is left of 1 - 1 + 2^-47
     _, pushed = norms(ZERO, ZERO, [[1], [2.0**-47 - 1]], 0 * one, none, none, [1.0], [[1, 1], [0, 0]], np.eye(2))
     assert pushed >= 2.0**-47
@@ -347,3 +362,12 @@ def test_norms_where_the_policy_cancels_the_state(seed: int) -> None:
     none = np.zeros((1, 2))
     total, _ = norms(Fx, ZERO, Fu, np.zeros((2, 1)), middle, none, [0.0], np.eye(2), np.eye(2))
     assert Fraction(total) ** 2 >= column[0] ** 2 + column[1] ** 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_of_a_matrix_that_is_not_finite_the_norm_is_infinite(bad: float) -> None:
+    matrices = np.tile(np.eye(2), (5, 1, 1))
+    for k, place in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        matrices[(k, *place)] = bad
+    found = spectral_norms(matrices)
+    assert np.all(found[:4] == np.inf) and 1 <= found[4] <= CLOSE

@@ -220,3 +220,21 @@ def test_what_is_no_grid_is_refused() -> None:
         else:
             with pytest.raises(LipctrlError, match="wider than 2 pi"):
                 Grid(np.array([-3.125]), np.array([width]), np.array([True]), 3)
+
+
+def test_every_angle_overlaps_and_copies_are_alike() -> None:
+    """Among states that are no angles, and among angles that do."""
+    low, wide = np.array([-4.0, -4.0, -4.0]), np.array([8.0, 8.0, 8.0])
+    for k in range(3):
+        narrow, angles = wide.copy(), np.ones(3, dtype=bool)
+        narrow[k] = 6.0
+        with pytest.raises(LipctrlError, match="2 pi"):
+            Grid(low, narrow, angles, 2)
+        angles[k] = False
+        grid = Grid(low + k, narrow, angles, 2)
+        grid.mark(np.array([[0, 1, 2]]))
+        other = grid.copy()
+        for name in ("low", "width", "high", "angles", "marked"):
+            assert np.array_equal(getattr(other, name), getattr(grid, name)), name
+        other.mark(np.array([[1, 1, 1]]))
+        assert grid.marked.sum() == 1 and other.level == grid.level

@@ -279,3 +279,15 @@ def test_boxes_and_parameters_have_forms_that_hold_their_ends() -> None:
             assert 2 * g <= (Fraction(high) - Fraction(low)) * (1 + Fraction(1, 10**9)) + Fraction(
                 abs(high) + abs(low)
             ) / 2**50 + Fraction(1, 10**300)
+
+
+def test_cells_that_should_enter_a_set_do_not_stand_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of x / 2: V falls everywhere but near 0; what is to enter a set that it misses is not proved by the others."""
+    asked = Asked(0)
+    monkeypatch.setattr(cc, "_cover", asked)
+    for where in ([0, -1], [-1, 0], [-1, -1], [1, -1], [0, 1]):
+        monkeypatch.setattr(cc, "_route", lambda *given, where=where: (np.ones(2, dtype=np.int64), np.array(where)))
+        sets = [ellipsoid(0.01), ellipsoid(0.01, (0.0, 0.5))]
+        cc.prove_decrease(loop(0.5, 0.5), ellipsoid(1.0), 2, sets)
+        centers, halves = np.array([[0.6, 0.0], [0.0, -0.7]]), np.full((2, 2), 0.01)
+        assert asked.calls[-1][3](centers, halves).tolist() == [place < 0 for place in where]

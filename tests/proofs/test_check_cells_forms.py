@@ -294,6 +294,8 @@ def test_limits_from_below_and_above(low: float) -> None:
                 assert abs(phi(v, F(low)) - C - G * F(share)) <= r
                 lo, hi = found.value.range()
                 assert F(lo[0]) <= phi(v, F(low)) <= F(hi[0])
+                ends = phi(F(c) - F(g), F(low)), phi(F(c) + F(g), F(low))
+                assert F(lo[0]) >= ends[0] - F(1e-9) and F(hi[0]) <= ends[1] + F(1e-9)
             ends = [F(c) - F(g) - F(low), F(c) + F(g) - F(low)]
             crossing = ends[0] < 0 < ends[1]
             # the chord of a kink errs by half of the distance of kink and chord

@@ -501,3 +501,21 @@ def test_a_box_is_turned_back_with_both_its_ends(sign: int) -> None:
             true = Fraction(low) - sign * turns * turn, Fraction(high) - sign * turns * turn
             assert Fraction(a) <= true[0] and true[1] <= Fraction(b)
             assert (true[0] - Fraction(a)) + (Fraction(b) - true[1]) <= Fraction(8 * np.spacing(abs(low)))
+
+
+def test_no_more_is_unpacked_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte more than stated, to see that it is too much; of nothing one byte: 0 would be no limit."""
+    asked: list[int] = []
+
+    class Stream:
+        eof, unused_data = True, b""
+
+        def decompress(self, data: bytes, limit: int) -> bytes:
+            asked.append(limit)
+            return b""
+
+    monkeypatch.setattr(cc.zlib, "decompressobj", Stream)
+    assert cc._unpacked("", []) == []
+    with pytest.raises(Rejected, match="wrong size"):
+        cc._unpacked("", [3, 2])
+    assert asked[0] > 0 and asked[1] > 20 and max(asked) < 30

@@ -505,3 +505,16 @@ def test_every_parameter_and_every_limit_has_an_interval() -> None:
     for beta in ([1.0, 0.0], [-1.0, 1.0]):
         with pytest.raises(Rejected, match="beta"):
             cc.Layer({"type": "softplus", "n": 2, "beta": hexed(beta)})
+
+
+def test_errors_of_float32_are_added_to_those_of_the_action() -> None:
+    """1/8 and what float32 does to weights of 1e5."""
+    policy = {"layers": [affine([[1e5, 3e4]])]}
+    line, seen = cc.Loop(policy, model(0.5, 0.25), 2, 0.125, True), list[Any]()
+    start = boxed([1, 1], [2, 2])
+    _, _, wrong = line.network(start)
+    assert 0.01 < wrong[0, 0] < 1
+    line.step_program = lambda numbers: seen.extend(numbers) or numbers[:2]  # type: ignore[assignment]
+    line.step([Number(f) for f in start])
+    exact = float(line.network(start)[0][0].r[0]) + 0.125 + float(wrong[0, 0])
+    assert exact <= np.abs(seen[2].value.G[-1, 0]) <= exact * CLOSE

@@ -433,3 +433,17 @@ def test_derivatives_count_their_roundings(monkeypatch: pytest.MonkeyPatch) -> N
     middle, radius = network.derivatives([], by)
     assert middle[0, :, 0] == pytest.approx(W @ [1.5, -2.0])
     assert radius[0, :, 0] == pytest.approx(np.abs(W) @ (np.array([0.25, 0.0]) + g * np.array([1.5, 2.0])), rel=1e-9)
+
+
+def test_derivatives_count_the_roundings_of_slopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """(|c| + s) r + (s + 4 u |c|) |m| of slopes c +- s, with a unit u of 2^-12."""
+    network = cc.Network({"layers": [{"type": "tanh", "n": 1}]}, False)
+    monkeypatch.setattr(cc, "U", 2.0**-12)
+    for spread, slopes in ((0.25, (0.25, 0.75)), (0.0, (0.5, 0.5))):
+        network.layers[0].slopes = lambda lo, hi, s=slopes: (np.array([[s[0]]]), np.array([[s[1]]]))  # type: ignore[method-assign]
+        for r in (0.0, 0.5):
+            by = [[Form(np.array([-3.0]), np.zeros((0, 1)), np.array([r]), -3.0 - r, r - 3.0)]]
+            middle, radius = network.derivatives([(np.zeros((1, 1)), np.zeros((1, 1)))], by)
+            assert middle[0, 0, 0] == pytest.approx(-1.5)
+            exact = (0.5 + spread) * r + (spread + 4 * 2.0**-12 * 0.5) * 3
+            assert radius[0, 0, 0] == pytest.approx(exact, rel=1e-9)

@@ -449,7 +449,14 @@ def test_secants_of_a_parabola_in_closed_form() -> None:
 
 def test_pieces_of_secants_cover_what_is_between() -> None:
     """Every point within the reach lies in the piece that counts for it, in fractions; 0.1 has no end."""
-    for lo, hi, reach in ((0.1, 0.1, 0.3), (-1e6, -1e6 + 0.1, 1e-3), (1e9, 1e9, 7.0), (1e-9, 1e-9, 7.3)):
+    for lo, hi, reach in (
+        (0.1, 0.1, 0.3),
+        (-1e6, -1e6 + 0.1, 1e-3),
+        (1e9, 1e9, 7.0),
+        (1e-9, 1e-9, 7.3),
+        (-1e6, 0.1, 1.0),
+        (0.1, 1e6, 1.0),
+    ):
         seen: list[tuple[np.ndarray, np.ndarray]] = []
 
         def slopes(starts: np.ndarray, stops: np.ndarray, seen: Any = seen) -> Any:
@@ -696,3 +703,28 @@ def test_roundings_of_a_signals_line_are_counted(size: float) -> None:
             and out.r[0] <= 1e-15 * 9 * size * abs(sectors.line) + 1e-150
         )
     assert missed > 5
+
+
+def test_each_of_two_actions_is_one_row() -> None:
+    """u = (tanh x, -tanh y) / 8 into both states: rows, radii and reach of one signal each."""
+    one, zero, eighth = (1.0).hex(), (0.0).hex(), (0.125).hex()
+    policy = {
+        "layers": [
+            {"type": "affine", "W": [[one, zero], [zero, one]], "b": [zero] * 2},
+            {"type": "tanh", "n": 2},
+            {"type": "affine", "W": [[eighth, zero], [zero, "-" + eighth]], "b": [zero] * 2},
+        ]
+    }
+    code: list[list[Any]] = [["mul", 0, 4], ["mul", 1, 4], ["add", 5, 2], ["add", 6, 3]]
+    step = {"inputs": 4, "constants": [(0.5).hex()], "code": code, "outputs": [7, 8]}
+    observe = {"inputs": 2, "constants": [], "code": [], "outputs": [0, 1]}
+    line = cc.Loop(policy, {"name": "m", "dt": one, "step": step, "observe": observe}, 2)
+    shape = {"center": [zero] * 2, "T": [[one, zero], [zero, one]], "radius": one}
+    block = [[v.hex() for v in (0.4, 1.01, 0.8, 0.1)]] * 2
+    sectors = Watched(line, [block], cc.Ellipsoid(shape, 2, set()), 1.0)
+    assert sectors.prove(np.full(2, -1e-6), np.full(2, 1e-6)) == 2
+    for i, part in enumerate(sectors.seen[1][1][2:4]):
+        assert part.rows.mid.shape == part.rows.rad.shape == (1, 4) and part.G.shape == (1, 2)
+        assert part.r.shape == part.lo.shape == part.hi.shape == (1,)
+        assert np.nonzero(part.rows.mid[0])[0].tolist() == [i, i + 2] and np.sign(part.rows.mid[0, i]) == (-1) ** i
+        assert np.nonzero(part.G[0])[0].tolist() == [i]

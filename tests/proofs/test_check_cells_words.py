@@ -421,3 +421,11 @@ def test_a_part_lies_within_another_on_every_side_of_its_box() -> None:
 def test_readers_that_fail_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cc, "read", lambda path: 1 / 0)
     assert cc.check("x") == (2, "cannot read the file: ZeroDivisionError")
+
+
+def test_no_side_of_a_part_is_backwards() -> None:
+    """The second of two parameters."""
+    line = loop(0.5, 0.5, parameters=[(1.0, 2.0), (0.0, 1.0)])
+    for sides in ([[1.0, 2.0], [1.0, 0.0]], [[2.0, 1.0], [0.0, 1.0]]):
+        with pytest.raises(Rejected, match="empty interval"):
+            cc._parts(line, [{"parameters": hexed(sides), "grid": 0}])

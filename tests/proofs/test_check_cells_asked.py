@@ -64,6 +64,7 @@ def test_the_core_is_asked_about_every_equilibrium(monkeypatch: pytest.MonkeyPat
         [stage(1.0, 0.0625, 0.25)],
         [stage(0.5, 0.0625, 0.25), stage(0.5, 0.0625, 0.2500001)],
         [stage(1.5, -0.25, 0.25)],
+        [stage(1.5, 0.0625, -0.25)],
     ):
         with pytest.raises(Rejected, match="final ball"):
             cc.prove_core(pushed, *given, wrong)
@@ -291,3 +292,9 @@ def test_cells_that_should_enter_a_set_do_not_stand_for_others(monkeypatch: pyte
         cc.prove_decrease(loop(0.5, 0.5), ellipsoid(1.0), 2, sets)
         centers, halves = np.array([[0.6, 0.0], [0.0, -0.7]]), np.full((2, 2), 0.01)
         assert asked.calls[-1][3](centers, halves).tolist() == [place < 0 for place in where]
+
+
+def test_nothing_falls_where_nothing_moves() -> None:
+    assert cc._growth(boxed([0.0], [0.0])[:1], np.zeros((1, 1)), np.zeros((1, 1)), 0.0)[0] > 0
+    point = [Form.constant(0.0, 1)]
+    assert cc._growth(point, np.zeros((1, 1)), np.zeros((1, 1)), 0.0)[0] > 0

@@ -632,3 +632,46 @@ def test_large_values_are_rounded_outward(monkeypatch: pytest.MonkeyPatch) -> No
             lo, hi = cc._exp(form(v, [half])).range()
             assert arb(lo[0]) <= (arb(v) - arb(half)).exp() and (arb(v) + arb(half)).exp() <= arb(hi[0])
             assert lo[0] >= np.exp(v - half) * (1 - 1e-9) and hi[0] <= np.exp(v + half) * (1 + 1e-9)
+
+
+def test_what_has_no_line_lies_between_its_ends() -> None:
+    """The middle of two ends, or an end, and as far as the other; the rest as it was."""
+    nan, inf = np.nan, np.inf
+    lo, hi = np.array([-1.0, 2.0, -inf, -3.0, 0.25]), np.array([3.0, inf, -5.0, inf, 0.5])
+    given = Form(np.array([nan, nan, nan, nan, 0.375]), np.ones((2, 5)), np.array([nan, nan, nan, nan, 0.125]), lo, hi)
+    found = given.at_large(np.array([True] * 4 + [False]))
+    assert found.c[[0, 4]].tolist() == [1.0, 0.375] and found.G.tolist() == [[0, 0, 0, 0, 1]] * 2
+    assert 2.0 <= found.r[0] <= 2.0 * (1 + 1e-9) and found.r[1:4].tolist() == [inf] * 3 and found.r[4] == 0.125
+    assert np.isfinite(found.c).all() and found.lo is lo and found.hi is hi
+    assert given.at_large(np.zeros(5, dtype=bool)) is given
+    for a, b in ((0.1, 0.3), (-0.7, 0.1), (1e9, 1e9 + 0.1)):
+        one = form(np.nan, [1.0], 0.0, a, b).at_large(np.array([True]))
+        assert F(one.c[0]) - F(one.r[0]) <= F(a) and F(b) <= F(one.c[0]) + F(one.r[0]) and not one.G.any()
+
+
+def test_slopes_that_underflow_leave_a_rest() -> None:
+    """1 / x about 1e200: its slope is no number but 0, its change 1e-200."""
+    for sign in (1, -1):
+        x = form(sign * 1e200, [0.5e200])
+        with np.errstate(all="ignore"):
+            c, (g,), r = parts(cc._inverse(x), 1)
+        for share in (-1, 1):
+            assert abs(1 / (F(sign * 1e200) + share * F(0.5e200)) - c - share * g) <= r
+
+
+def test_what_is_trusted_of_a_library_is_left_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 2^-10 in place of 2^-48: of the value at the centre, and of both ends."""
+    monkeypatch.setattr(cc, "LIBM", 2.0**-10)
+    found = cc._exp(form(5.0))
+    assert np.exp(5) * 2.0**-10 <= found.r[0] <= np.exp(5) * 2.0**-10 * (1 + 1e-9) + 1e-9
+    lo, hi = (float(np.ravel(end)[0]) for end in (found.lo, found.hi))
+    assert lo == pytest.approx(np.exp(5) * (1 - 2.0**-10), rel=1e-9)
+    assert hi == pytest.approx(np.exp(5) * (1 + 2.0**-10), rel=1e-9)
+    wide = cc._exp(form(5.0, [0.5]))
+    slopes = np.exp(4.5), np.exp(5.5)
+    exact = (slopes[1] - slopes[0]) / 2 * 0.5 + 2.0**-10 * (np.exp(5) + sum(slopes) * 0.5)
+    assert wide.r[0] == pytest.approx(exact, rel=1e-9)
+    turned = cc._sin(form(1.0, [0.5]))
+    half = 0.125
+    most, least = half * min(np.sin(1) + 0.5 + 2.0**-10, 1), half * max(min(np.sin(1) - 0.5 - 2.0**-10, 0), -1)
+    assert turned.r[0] == pytest.approx((most - least) / 2 + 2.0**-10 * (1 + 0.5 + half), rel=1e-9)

@@ -519,3 +519,9 @@ def test_no_more_is_unpacked_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(Rejected, match="wrong size"):
         cc._unpacked("", [3, 2])
     assert asked[0] > 0 and asked[1] > 20 and max(asked) < 30
+
+
+def test_each_angle_is_true_or_false() -> None:
+    for angles in ([True, 1], [0, False], [None, True], ["x", False]):
+        with pytest.raises(Rejected, match="strange angles"):
+            grid([0.0, 0.0], [1.0, 1.0], angles, 1)

@@ -74,6 +74,11 @@ def test_lines_with_kinks_in_fractions(kind: str, scale: float) -> None:
     for lo, hi in some:
         a, b = float(lo) * scale, float(hi) * scale
         assert_line(lambda v: piecewise(kind, parameters, v), a, b, kinks, one.line(at(a), at(b)))
+        if b - a > 1e-6 * (abs(a) + abs(b)):
+            rise = piecewise(kind, parameters, Fraction(b)) - piecewise(kind, parameters, Fraction(a))
+            assert numbers(one.line(at(a), at(b)))[0] == pytest.approx(
+                float(rise / (Fraction(b) - Fraction(a))), abs=1e-7
+            )
     for kink in kinks:
         for lo, hi in ((kink, kink), (kink, kink + 1), (kink - 1, kink), (kink, np.nextafter(kink, 9e9)), (-9e9, kink)):
             assert_line(lambda v: piecewise(kind, parameters, v), lo, hi, kinks, one.line(at(lo), at(hi)))

@@ -518,3 +518,10 @@ def test_errors_of_float32_are_added_to_those_of_the_action() -> None:
     line.step([Number(f) for f in start])
     exact = float(line.network(start)[0][0].r[0]) + 0.125 + float(wrong[0, 0])
     assert exact <= np.abs(seen[2].value.G[-1, 0]) <= exact * CLOSE
+
+
+def test_each_of_two_parameters_has_a_symbol_of_its_own() -> None:
+    line = loop(0.5, 0.25, parameters=[(1.0, 3.0), (-2.0, 4.0)])
+    first, second = line._given(1)
+    assert [np.nonzero(f.G[:, 0])[0].tolist() for f in (first, second)] == [[2], [3]] and line.kept == 4
+    assert (float(first.c[0]), float(second.c[0])) == (2.0, 1.0) and 3.0 <= second.G[3, 0] <= 3.0 * CLOSE

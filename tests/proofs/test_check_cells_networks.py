@@ -398,6 +398,10 @@ def test_every_sum_counts_its_roundings(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(cc, "_gamma", lambda n: counts.append(n) or g)
     cc.Network({"layers": [affine(W, b)]}, False)(forms)
     assert counts[-1] >= 7 and min(counts) >= 5  # of five products, and of three
+    counts.clear()
+    thin = [affine([[2.0]]), {"type": "tanh", "n": 1}, affine(np.ones((5, 1))), {"type": "tanh", "n": 5}]
+    cc.Network({"layers": [*thin, affine(np.ones((1, 5)))]}, False)(forms[:1])
+    assert min(counts) >= 3  # of one product and what is added
     wide, _, _ = cc.Network({"layers": [affine(V, np.ones(6))]}, False)(forms[:3])
     exact = np.abs(V) @ r[:3] + g * (np.abs(V) @ size[:3] + 1)
     assert [float(f.r[0]) for f in wide] == pytest.approx(exact, rel=1e-9)
@@ -410,6 +414,10 @@ def test_every_sum_counts_its_roundings(monkeypatch: pytest.MonkeyPatch) -> None
     slope, shift, error = np.full((1, 6), 0.5), np.full((1, 6), -3.0), np.full((1, 6), 0.25)
     network = cc.Network({"layers": [affine(V), {"type": "relu", "n": 6}, affine(np.ones((1, 6)), [2.0])]}, False)
     network.layers[1].line = lambda lo, hi: (slope, shift, error)  # type: ignore[method-assign]
+    counts.clear()
+    monkeypatch.setattr(cc, "_gamma", lambda n: counts.append(n) or g)
+    network(forms[:3])
+    assert sum(n >= 7 for n in counts) >= 5 and min(counts) >= 4  # of six lines, into one sum, from three inputs
     (last,), ranges, _ = network(forms[:3])
     reach = np.maximum(*(np.abs(end) for end in ranges[0]))[0]
     heard = np.abs(V) @ size[:3]

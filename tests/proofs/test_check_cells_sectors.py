@@ -35,7 +35,21 @@ KINKS = {"abs": 0.0, "at_least": LIMIT, "at_most": LIMIT}
 def intervals(name: str) -> list[tuple[float, float]]:
     """About zero and kinks, on both sides of them, ending at them; narrow, wide, points; positive for the root."""
     middle = KINKS.get(name, 0.0)
-    sides = [(-1, 2), (-2, 1), (-3, -1), (0.5, 2), (0, 1), (-1, 0), (1, 1), (-1.5, -1.5), (0, 0), (-6, 7), (1, 1.001)]
+    sides = [
+        (-1, 2),
+        (-2, 1),
+        (-3, -1),
+        (0.5, 2),
+        (0, 1),
+        (-1, 0),
+        (1, 1),
+        (-1.5, -1.5),
+        (0, 0),
+        (-6, 7),
+        (1, 1.001),
+        (-2, -0.5),
+        (-0.5, 0.25),
+    ]
     moved = [(middle + a, middle + b) for a, b in sides]
     return [(a + 7.5, b + 7.5) for a, b in moved] if name == "sqrt" else moved
 
@@ -728,3 +742,19 @@ def test_each_of_two_actions_is_one_row() -> None:
         assert part.r.shape == part.lo.shape == part.hi.shape == (1,)
         assert np.nonzero(part.rows.mid[0])[0].tolist() == [i, i + 2] and np.sign(part.rows.mid[0, i]) == (-1) ** i
         assert np.nonzero(part.G[0])[0].tolist() == [i]
+
+
+def test_a_quotient_is_driven_by_the_change_of_both() -> None:
+    """w = (da - q* db) / b about line (da - q* db)."""
+    sectors = Recorded(0.3)
+    a, b = deviation(2.0, 2.0, [1.0, 0.5], 0.25), deviation(4.0, 4.0, [0.25, -0.5], 0.125)
+    a.rows.mid[0], b.rows.mid[0] = np.eye(6)[0], np.eye(6)[1]
+    out = sectors._quotient(a, b, (np.array([0.5]), np.array([0.5])))
+    assert np.allclose(out.G, 0.3 * (a.G - 0.5 * b.G))
+    low, high, error = (float(part[0]) for part in sectors.last)
+    middle, half = (low + high) / 2, (high - low) / 2
+    assert np.allclose(out.rows.mid, [[middle, -0.5 * middle, half, 0, 0, 0]], atol=1e-12)
+    exact = 0.3 * (0.25 + 0.5 * 0.125) + error
+    assert exact <= out.r[0] <= exact * CLOSE
+    reach = np.linalg.norm(a.G - 0.5 * b.G) + 0.25 + 0.5 * 0.125
+    assert error == pytest.approx(max(abs(low - 0.3), abs(high - 0.3)) * reach, rel=1e-8)

@@ -379,11 +379,13 @@ def test_a_grid_may_have_as_many_cells_as_are_allowed(monkeypatch: pytest.Monkey
 
 def test_counts_of_cells_are_those_of_the_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cc, "prove_decrease", lambda *given: 11)
-    monkeypatch.setattr(cc, "prove_core", lambda *given: (7, None))
-    fields = without_cells()
+    asked: list[Any] = []
+    monkeypatch.setattr(cc, "prove_core", lambda *given: asked.append(given) or (7, None))
+    fields = without_cells() | {"equilibrium": box([-0.002, -0.001], [0.001, 0.004])}
     assert "Proved: the core with 7 cells; 1 ellipsoids with 11 cells; 0 cells in 0 ranks with 0 images." in derived(
         fields
     )
+    assert asked[0][2].tolist() == [-0.002, -0.001] and asked[0][3].tolist() == [0.001, 0.004]
     fields["ellipsoids"] *= 3
     assert "; 3 ellipsoids with 33 cells; 0 cells" in derived(fields)
     assert "; 1 ellipsoids with 11 cells; 16 cells in 2 ranks with 12 images." in derived(certificate())

@@ -591,7 +591,7 @@ def table(results: Path, drawn: Path) -> str:
         )
 
     untried = ", ".join(name for name in MODULES if name not in modules)
-    sizes = {m: next(r["all"] for r in [*now, *first] if r["mutant"][0] == m) for m in modules}
+    sizes = {r["mutant"][0]: r["all"] for r in [*first, *now]}
     lines = [
         *TABLE_HEAD.splitlines(),
         *([f"Not tried yet: {untried}."] if untried else []),
@@ -602,7 +602,7 @@ def table(results: Path, drawn: Path) -> str:
     ]
     of = {name: [[r for r in part if r["mutant"][0] == name] for part in (first, now)] for name in modules}
     lines += [row(name, *of[name], str(sizes[name])) for name in modules]
-    lines.append(row("**all**", first, now, str(sum(sizes.values()))))
+    lines.append(row("**all**", first, now, str(sum(sizes[name] for name in modules))))
     for kind in KINDS:
         lines.append(row(kind, *([r for r in part if r["kind"] == kind] for part in (first, now)), ""))
     lines += ["", "## The living", "", "| module | function | line | change | why |", "|---|---|---|---|---|"]

@@ -238,3 +238,48 @@ def test_every_angle_overlaps_and_copies_are_alike() -> None:
             assert np.array_equal(getattr(other, name), getattr(grid, name)), name
         other.mark(np.array([[1, 1, 1]]))
         assert grid.marked.sum() == 1 and other.level == grid.level
+
+
+PI = Fraction(314159265358979323846264338327950288419716939937510582097494459230781640628620899, 10**80)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_points_next_to_an_edge_after_many_turns(sign: int) -> None:
+    """The doubles on either side of edge + 2 pi k lie in the cells on either side of the edge, whatever k."""
+    grid = Grid.around([-3.2], [3.2], [True], 5)
+    for edge in (grid.low[0] + 5 * grid.cell[0], grid.low[0] + 19 * grid.cell[0]):
+        k = sign * np.arange(1, 3000)
+        exact = [Fraction(edge) + 2 * PI * int(turns) for turns in k]
+        near = np.array([float(x) for x in exact])
+        above = np.array([x if Fraction(x) > e else np.nextafter(x, np.inf) for x, e in zip(near, exact, strict=True)])
+        below = np.array([x if Fraction(x) < e else np.nextafter(x, -np.inf) for x, e in zip(near, exact, strict=True)])
+        place = round((edge - grid.low[0]) / grid.cell[0])
+        found = grid.ranges(below[:, None] - 0.3, above[:, None])
+        assert found.inside.all() and (found.last[:, 0] >= place).all() and (found.last[:, 0] <= place + 1).all()
+        found = grid.ranges(below[:, None], above[:, None] + 0.3)
+        assert found.inside.all() and (found.first[:, 0] < place).all() and (found.first[:, 0] >= place - 2).all()
+
+
+def test_second_pieces_reach_as_far_as_their_boxes() -> None:
+    """Boxes that end at the double above edge + 2 pi."""
+    for low in (-3.2, -3.1416, -0.01, 0.7):
+        grid = Grid.around([low], [low + 6.2832], [True], 7)
+        for place in range(1, 9):
+            edge = Fraction(float(grid.low[0])) + place * Fraction(float(grid.cell[0]))
+            exact = edge + 2 * PI
+            top = float(exact)
+            top = top if Fraction(top) > exact else float(np.nextafter(top, np.inf))
+            found = grid.ranges(np.array([[top - 0.6]]), np.array([[top]]))
+            assert found.inside[0] and found.again.tolist() == [0]
+            assert found.first_again[0, 0] == 0 and place <= found.last_again[0, 0] <= place + 1
+
+
+def test_corners_at_the_limit_of_what_16_levels_leave() -> None:
+    """Units of 2^-12, of which 2^36 are too many."""
+    flat, one = np.array([False]), np.array([1.0])
+    for low in (2.0**24, -(2.0**24), 2.0**24 - 2.0**-12):
+        if abs(low) < 2.0**24:
+            assert Grid(np.array([low]), one, flat, 3).low[0] == low
+        else:
+            with pytest.raises(LipctrlError, match="power of two"):
+                Grid(np.array([low]), one, flat, 3)

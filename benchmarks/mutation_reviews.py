@@ -407,7 +407,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("grid __init__", r"^if not \(np.all\(units", "< -> <=", "there is room for 16 levels"),
     ("grid ranges", r"^(ends|shift_lo|shift_hi|second_upper\[beyond, axis\]) = ",
      "0 -> (- )?1|1 -> 0|min -> max|max -> min",
-     "points, edges and k 2 pi are multiples of one unit, of which it is off by less than one; the next double follows"),
+     "points, edges and k 2 pi are multiples of one unit, of which it is off by less; the next double follows"),
     ("grid ranges", r"^again = ", "> -> >=", "at equality alone, and stricter"),
     ("grid ranges", r"^beyond = ", "high -> low|> -> >=", "of two angles nothing is said; at equality alone"),
     ("grid ranges", r"^second_lower\[beyond", r"1 -> 0|- -> \+",

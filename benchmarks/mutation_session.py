@@ -171,4 +171,7 @@ def _different(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] 
 
 
 def _itself(code: CodeType) -> CodeType:
-    return code.replace(co_consts=tuple(None if isinstance(c, CodeType) else c for c in code.co_consts))
+    """Without what it defines and where that ends."""
+    return code.replace(
+        co_consts=tuple(None if isinstance(c, CodeType) else c for c in code.co_consts), co_linetable=b""
+    )

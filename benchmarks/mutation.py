@@ -616,12 +616,14 @@ def table(results: Path, drawn: Path) -> str:
 TABLE_HEAD = """# Mutants of the proofs and of the theorem statements
 
 Written by `python benchmarks/mutation.py table NOW.jsonl DRAWN.jsonl`. Of each module all mutants or a sample drawn by
-lot were tried against the tests that belong to it, slow ones left out: what only they would kill counts as alive; of
-modules with a search in them, the functions that state or prove. "Drawn" and "dead then": before tests were written
-against the survivors (of equilibria, deviations, sector_region and the writers of certificates tests had been added
-just before). "Tried now": the same lot after that, without those whose lines are gone, and mutants of the new lines of
-small modules. Every living one was looked at, with the rule that calls it harmless (mutation_reviews.py): the program
-with the change is as sound as the one without. Not part of this: intervals, networks, plants and solvers."""
+lot were tried against those of its tests that run the line, slow ones left out: what only they would kill counts as
+alive; of modules with a search in them, the functions that state or prove. A mutant is told from others by its line, so
+that equal changes of equal lines of one function count once. "Drawn" and "dead then": those tried before tests were
+written against the survivors of their lot (of equilibria, deviations, sector_region and the writers of certificates
+tests had been added just before). "Tried now": these with today's tests, without those whose lines are gone, and all
+that were tried later (nine tenths of proofs/check, and new lines). Every living one that a rule calls harmless
+(mutation_reviews.py) was looked at: the program with the change is as sound as the one without. The others are open,
+most of them not looked at yet. Not part of this: intervals, networks, plants and solvers."""
 
 
 def main() -> None:

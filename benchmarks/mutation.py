@@ -6,8 +6,8 @@ direction should fail a test.
     python benchmarks/mutation.py table RESULTS.jsonl DRAWN.jsonl > benchmarks/mutation.md
 
 `again` tries once more those that lived for no stated reason (mutation_reviews.py), after tests were added, and forgets
-mutants of lines that are no more: on a copy of what was drawn, which the table reads, too. `run` on that copy then
-draws from the lines that are new. Of the records of a mutant the last counts.
+mutants of lines that are no more: on a copy of what was drawn, which the table reads, too. `run` on that copy does so,
+too, and draws from the lines that are new. Of the records of a mutant the last counts.
 
 The mutations are those of cosmic-ray (an operator to its opposite, < to <=, a number by one, a sign or a "not" dropped,
 and to or, True to False) and one of ours: rounding directions (up and down, inf and -inf, floor and ceil, maximum and
@@ -468,10 +468,12 @@ def load(results: Path) -> dict[tuple[str, ...], dict[str, Any]]:
 def run(results: Path, sample: int | None, only: str, seed: int, again: bool, within: float) -> None:
     os.chdir(ROOT)
     chosen = [module for module in MODULES if re.search(only, module)]
-    if again:
-        lines = {module: {line.strip() for line in source(module).splitlines()} for module in MODULES}
-        records = [r for r in load(results).values() if r["before"] in lines[r["mutant"][0]]]
+    if results.exists():
+        lines = {(module, function_at(module, number), line.strip())
+                 for module in MODULES for number, line in enumerate(source(module).splitlines(), 1)}  # fmt: skip
+        records = [r for r in load(results).values() if (r["mutant"][0], r["function"], r["before"]) in lines]
         results.write_text("".join(json.dumps(r) + "\n" for r in records))
+    if again:
         chosen = [m for m in chosen if any(r["mutant"][0] == m and _open(r) for r in records)]
     preload("proofs/check" in chosen)
     for module in chosen:
@@ -496,7 +498,7 @@ def _try(results: Path, module: str, sample: int | None, seed: int, again: bool,
 
     def keep(record: dict[str, Any], verdict: str, used: float) -> None:
         counts[verdict] += 1
-        first = {"first": "survived"} if again else {}
+        first = {"first": "survived"} if _change(record) in known else {}
         record = {name: value for name, value in record.items() if name != "text"}
         with results.open("a") as file:
             file.write(json.dumps(record | first | {"verdict": verdict, "seconds": round(used, 2)}) + "\n")
@@ -513,7 +515,7 @@ def _try(results: Path, module: str, sample: int | None, seed: int, again: bool,
                   "before": before[line].strip(), "after": after[line].strip(), "text": served}  # fmt: skip
         changed = meaning(place.text)
         key = _change(record)
-        wanted = key in known and _open(known[key]) if again else key not in known
+        wanted = _open(known[key]) if key in known else not again
         if not wanted or changed is None or changed == meaning(text):
             send(None)
             os._exit(0)

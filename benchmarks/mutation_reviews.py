@@ -341,7 +341,9 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "one more term; terms that are halved are enough"),
     ("proofs/check (_exponential|_lower_tail)", r"^(return down.next_minus|root = )", "down -> up|up -> down",
      "the functions of decimal round to the nearest, whatever the context says, and next_minus not at all"),
-    ("proofs/check _lower_tail", r"^turn = |^pi = ", "5 -> [46]", "with how many digits"),
+    ("proofs/check _lower_tail", r"^turn = ", r"5 -> [46]|\+ -> -", "with how many digits"),
+    ("proofs/check _lower_tail", r"^turn = ", "up -> down|down -> up",
+     "of what is under a root that is moved by a unit: 0.7 units are enough"),
     ("proofs/check _sqrt", r"^return Fraction", r"[01] -> (- )?[01]|down -> up|up -> down",
      "of what is under a root that is moved by a unit: 0.7 units are enough"),
     ("proofs/check _mills", r"^for odd in range", "21 -> 2[02]", "the same terms"),
@@ -426,4 +428,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("grid _none_left", r"^end = ", r"\+ -> -", "how many at a time"),
     ("grid _none_left", r"^rest = ", r"- -> \+", "so many numbers one after the other take every value, from wherever"),
     ("grid _table", r"^blocks = ", ">> -> <<", "a larger table"),
+    ("equilibria _with_signals", r"^y = stack", "1 -> 2", "as many"),
+    ("rest_states find_rest_states", r"_within\(wide", "lower -> upper", "as many"),
 ]  # fmt: skip

@@ -752,10 +752,10 @@ def prove_sector(phi: Activation, bounds: Range, about: Range, alpha: Fraction, 
     low, high = phi.slopes(*about)
     if not (alpha <= low and high <= beta):
         return False
-    star = phi.value_near(*about)
+    star, (left, right), (bottom, top) = phi.value_near(*about), about, bounds
     for kappa, upper in ((beta, 1), (alpha, -1)):
         for outwards in (True, False):
-            parts = list(phi.parts(about[1], bounds[1]) if outwards else phi.parts(bounds[0], about[0]))
+            parts = list(phi.parts(right, top) if outwards else phi.parts(bottom, left))
             for segment, a, b in parts if outwards else reversed(parts):
                 if a == b:
                     continue
@@ -766,7 +766,7 @@ def prove_sector(phi: Activation, bounds: Range, about: Range, alpha: Fraction, 
 
                 def gap(x: Fraction, sign: int = sign, kappa: Fraction = kappa, value: Scalar = segment.value) -> Range:
                     now = value(x)
-                    linear = sorted((kappa * (x - about[0]), kappa * (x - about[1])))
+                    linear = sorted((kappa * (x - left), kappa * (x - right)))
                     inside = linear[0] - now[1] + star[0], linear[1] - now[0] + star[1]
                     return _times(Fraction(sign), inside)
 

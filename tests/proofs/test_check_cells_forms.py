@@ -675,3 +675,12 @@ def test_what_is_trusted_of_a_library_is_left_for_it(monkeypatch: pytest.MonkeyP
     half = 0.125
     most, least = half * min(np.sin(1) + 0.5 + 2.0**-10, 1), half * max(min(np.sin(1) - 0.5 - 2.0**-10, 0), -1)
     assert turned.r[0] == pytest.approx((most - least) / 2 + 2.0**-10 * (1 + 0.5 + half), rel=1e-9)
+
+
+def test_roundings_of_products_with_points_are_counted() -> None:
+    """Eight units of |c d| + |d G|, where no radius covers them."""
+    for c, g, d in ((0.3, 7e5, -1.1), (1e-3, -0.7, 0.1), (5.0, 1e-9, 3e4)):
+        for found in (form(c, [g]) * form(d), form(d) * form(c, [g])):
+            size = abs(F(found.c[0])) + abs(F(g) * F(d))
+            low, high = up(8 * U * size)
+            assert low * (1 - F(1e-12)) <= F(found.r[0]) <= high * (1 + F(1e-6)) + abs(F(g)) * Fraction(1, 2**890)

@@ -758,3 +758,19 @@ def test_a_quotient_is_driven_by_the_change_of_both() -> None:
     assert exact <= out.r[0] <= exact * CLOSE
     reach = np.linalg.norm(a.G - 0.5 * b.G) + 0.25 + 0.5 * 0.125
     assert error == pytest.approx(max(abs(low - 0.3), abs(high - 0.3)) * reach, rel=1e-8)
+
+
+def test_roundings_of_uneven_slopes_are_counted() -> None:
+    """0 on the pieces next to v, c beyond: the mean is c 1023 / 1024, in fractions; and -c from below."""
+    rng = np.random.default_rng(0)
+    for c in 1e9 * rng.random(30):
+
+        def slopes(starts: np.ndarray, stops: np.ndarray, c: float = c) -> Any:
+            most = np.full(starts.shape, c)
+            most[:, 0] = 0.0
+            return -most, most
+
+        low, high, error = cc._secants(slopes, *(np.array([v]) for v in (0.5, 0.5, 1.0, 0.0)))
+        exact = Fraction(c) * (cc.PIECES - 1) / cc.PIECES
+        assert Fraction(float(low[0])) <= -exact and exact <= Fraction(float(high[0]))
+        assert exact <= Fraction(float(error[0])) <= exact * (1 + Fraction(1, 10**9))

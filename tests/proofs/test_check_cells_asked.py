@@ -11,7 +11,7 @@ import pytest
 
 from lipctrl.proofs import check_cells as cc
 from lipctrl.proofs.check_cells import Form, Number, Rejected
-from tests.proofs.cells_for_tests import CLOSE, boxed, ellipsoid, ends, hexed, loop, same_loop, stage
+from tests.proofs.cells_for_tests import CLOSE, boxed, cubic, ellipsoid, ends, hexed, loop, same_loop, stage
 
 SHAPE = np.array([[2.0, 1.0], [0.0, 0.5]])
 LOWER, UPPER = np.array([-0.01, 0.02]), np.array([0.03, 0.05])
@@ -298,3 +298,25 @@ def test_nothing_falls_where_nothing_moves() -> None:
     assert cc._growth(boxed([0.0], [0.0])[:1], np.zeros((1, 1)), np.zeros((1, 1)), 0.0)[0] > 0
     point = [Form.constant(0.0, 1)]
     assert cc._growth(point, np.zeros((1, 1)), np.zeros((1, 1)), 0.0)[0] > 0
+
+
+def test_each_cell_is_judged_by_its_own_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of x^3: from .3 V falls in one step, from 1.2 never; planned for one step and for two, in either order."""
+    asked = Asked(0)
+    monkeypatch.setattr(cc, "_cover", asked)
+    centers, halves = np.array([[0.3, 0.0], [1.2, 0.0], [0.5, 0.0]]), np.full((3, 2), 0.01)
+    for when in ([1, 2, 1], [2, 1, 1], [1, 2, 2], [2, 2, 1], [1, 1, 1], [0, 1, 2]):
+        monkeypatch.setattr(cc, "_route", lambda *given, when=when: (np.array(when), np.full(3, -1)))
+        cc.prove_decrease(cubic(), ellipsoid(2.0), 2, [])
+        assert asked.calls[-1][3](centers, halves).tolist() == [when[0] > 0, False, when[2] > 0]
+        monkeypatch.setattr(cc, "_route", lambda *given, when=when: (np.array(when[:2]), np.full(2, -1)))
+        cc.prove_decrease(cubic(), ellipsoid(2.0), 2, [])
+        assert asked.calls[-1][3](centers[:2], halves[:2]).tolist() == [when[0] > 0, False]
+
+
+def test_growth_counts_roundings_of_radii() -> None:
+    """(1 + d)^2 with abs(d) <= 1: 4, and 2^-40 of it."""
+    found = float(
+        cc._growth([Form(np.ones(1), np.zeros((0, 1)), np.ones(1))], np.zeros((1, 1)), np.zeros((1, 1)), 0.0)[0]
+    )
+    assert 4 * (1 + 2.0**-40) * (1 - 2.0**-50) <= found <= 4 * (1 + 2.0**-39)

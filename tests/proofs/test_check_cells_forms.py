@@ -684,3 +684,14 @@ def test_roundings_of_products_with_points_are_counted() -> None:
             size = abs(F(found.c[0])) + abs(F(g) * F(d))
             low, high = up(8 * U * size)
             assert low * (1 - F(1e-12)) <= F(found.r[0]) <= high * (1 + F(1e-6)) + abs(F(g)) * Fraction(1, 2**890)
+
+
+def test_values_that_underflow_and_roots_of_part_of_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """exp(-800) is above 0; the root of [-1/2, 3/2] is nothing, and what tanh, or a limit, makes of it, neither."""
+    monkeypatch.setattr(flint.ctx, "prec", 200)
+    lo, hi = cc._exp(form(-800.0)).range()
+    assert arb(lo[0]) <= arb(-800).exp() <= arb(hi[0]) and lo[0] >= -(2.0**-800) and hi[0] <= 2.0**-800
+    with np.errstate(all="ignore"):
+        root = cc._sqrt(form(0.5, [1.0]))
+        for found in (root, cc._tanh(root), root.at_least(1.0), cc._sin(root), cc._inverse(form(0.5, [1.0]))):
+            assert np.isnan(found.c[0])

@@ -450,4 +450,8 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("grid _table", r"^blocks = ", ">> -> <<", "a larger table"),
     ("equilibria _with_signals", r"^y = stack", "1 -> 2", "as many"),
     ("rest_states find_rest_states", r"_within\(wide", "lower -> upper", "as many"),
+    ("rest_states _excluded", r"^away", r"> -> >=|< -> <=|0 -> (- )?1",
+     "ranges are rounded outwards; below the double above 2 pi is at most the one below it"),
+    ("rest_states _once", r"^turned = ", r"\+ -> -", "to both sides"),
+    ("equilibria _images", r"^gain = ", r"\+ -> -", "to both sides"),
 ]  # fmt: skip

@@ -454,4 +454,8 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "ranges are rounded outwards; below the double above 2 pi is at most the one below it"),
     ("rest_states _once", r"^turned = ", r"\+ -> -", "to both sides"),
     ("equilibria _images", r"^gain = ", r"\+ -> -", "to both sides"),
+    ("proofs/check _times", r"if k >= 0", ">= -> >", "0 either way"),
+    ("proofs/check _distribution", r"if x > 0", "> -> >=", "1/2 either way"),
+    ("proofs/check _matrix", r"table\[0\]", "0 -> - 1", "rows of one length"),
+    ("proofs/check ", r"^sys.exit\(main", ".*", "told by the tests that start the file itself, which is not changed here"),
 ]  # fmt: skip

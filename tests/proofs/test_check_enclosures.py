@@ -146,8 +146,12 @@ def test_the_tail_is_made_of_enclosures(monkeypatch: pytest.MonkeyPatch) -> None
         asked.append((F(x), up))
         return Decimal("0.25" if up else "0.125")
 
+    def exponential(x: Fraction, down: Context, up: Context) -> tuple[Decimal, Decimal]:
+        assert (x, down.rounding, up.rounding, down.prec) == (-F(1, 18), ROUND_FLOOR, ROUND_CEILING, up.prec)
+        return Decimal("0.5"), Decimal("0.75")
+
     monkeypatch.setattr(ck, "_series", series)
-    monkeypatch.setattr(ck, "_exponential", lambda x, down, up: (Decimal("0.5"), Decimal("0.75")))
+    monkeypatch.setattr(ck, "_exponential", exponential)
     monkeypatch.setattr(ck, "_pi", lambda digits: (F(9, 8), F(2)))
     low, high = ck._lower_tail.__wrapped__(F(1, 3))
     assert [up for _, up in asked] == [False, True] and asked[0][0] < F(1, 3) < asked[1][0]

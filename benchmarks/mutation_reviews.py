@@ -458,4 +458,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("proofs/check _distribution", r"if x > 0", "> -> >=", "1/2 either way"),
     ("proofs/check _matrix", r"table\[0\]", "0 -> - 1", "rows of one length"),
     ("proofs/check ", r"^sys.exit\(main", ".*", "told by tests that start the file itself"),
+    ("proofs/check _tanh", r"if x >= 0", ">= -> >", "0 either way"),
+    ("proofs/check _root_two_pi", r"^return _sqrt", "low -> high|high -> low",
+     "of what is under a root that is moved by a unit: 0.7 units are enough"),
 ]  # fmt: skip

@@ -67,8 +67,12 @@ class Model(Dynamics):
         return self._with_ranges({**{n: self.uncertain.get(n, getattr(self, n)) for n in self.parameters}, **named})
 
     def _with_ranges(self, given: Mapping[str, Any]) -> Self:
-        """A model made anew from numbers and intervals; a subclass with limits that depend on them overrides it."""
-        return type(self)(**given)
+        """The same plant with numbers and intervals; a subclass with limits that depend on them overrides it."""
+        other = copy(self)
+        other.uncertain = {}
+        for name, value in given.items():
+            setattr(other, name, other._read(name, value))
+        return other
 
     def _read(self, name: str, value: Any) -> float:
         """The nominal value of a parameter given as a number or an interval; intervals are noted."""

@@ -38,6 +38,7 @@ def check_model(model: Model) -> None:
     _check_sizes(model)
     programs = record_model(model)
     angles_of(model)
+    _check_parameters(model, programs)
     n, q = model.n_states, len(model.uncertain)
     for values in _points(model):
         given = values[:n], values[n : len(values) - q], values[len(values) - q :]
@@ -99,6 +100,17 @@ def _attribute(model: Model, name: str) -> Any:
             f"The model {model.name} has no attribute {name}.", "lipctrl.plants.dynamics.Dynamics says what it needs."
         )
     return getattr(model, name)
+
+
+def _check_parameters(model: Model, programs: Sequence[Program]) -> None:
+    """Whether step or observe reads each uncertain parameter itself, not only something computed from it before."""
+    q = len(model.uncertain)
+    for i, name in enumerate(model.uncertain):
+        if not any(program.reads(program.inputs - q + i) for program in programs):
+            raise PlantError(
+                f"The equations of {model.name} do not read the uncertain parameter {name!r}.",
+                "Compute what depends on it in step or observe, from the attribute of this name.",
+            )
 
 
 def _points(model: Model) -> Iterator[Array]:

@@ -87,6 +87,10 @@ class Program:
             registers.append(OPERATIONS[operation](*(registers[place] for place in arguments)))
         return tuple(registers[place] for place in self.outputs)
 
+    def reads(self, place: int) -> bool:
+        """Whether an instruction or an output reads an input."""
+        return place in self.outputs or any(place in arguments for _, arguments in self.code)
+
     def turns(self, angle: int) -> list[int | None]:
         """By how many full turns each output moves with one of an input, as far as the operations tell; None: unknown.
 

@@ -154,6 +154,12 @@ class RegionOfAttraction:
         inside[left] = True
         return inside
 
+    def settled(self) -> RegionOfAttraction:
+        """With the certified starts of the simulation among those that converge: some arrive late."""
+        late = ~self.simulation.converging
+        late[late] = self.contains(self.simulation.starts[late])
+        return replace(self, simulation=self.simulation.with_arrival(late))
+
     @property
     def least_share(self) -> float:
         """The share of the domain that is certified for each value of the uncertain parameters by itself, at least."""
@@ -236,7 +242,7 @@ def find_region(
     began = time.perf_counter()
     deadline = began + _PROOF * time_limit
     say = progress or (lambda stage: None)
-    low, high, wide, angles = _domain(model, lower, upper)
+    low, high, wide, angles = domain_of(model, lower, upper)
     loop = ClosedLoop(model, network, action_error, arithmetic)
     guess = np.asarray(equilibrium, dtype=np.float64)
     found = prove_equilibria(model, network, guess)
@@ -299,7 +305,7 @@ def find_region(
         history=tuple(history),
     )
     confront(result, loop, angles)
-    return result
+    return result.settled()
 
 
 def elsewhere(
@@ -332,7 +338,7 @@ def confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bo
         )
 
 
-def _domain(
+def domain_of(
     model: Model, lower: ArrayLike | None, upper: ArrayLike | None
 ) -> tuple[Array, Array, tuple[Array, Array], NDArray[np.bool_]]:
     """The domain asked for; the box of the cells, which holds it and the model's box of states; which are angles."""

@@ -120,6 +120,10 @@ class Simulation:
         arrival, _, _ = follow(loop, core, angles, starts, 400 * min(max(self.steps, 300), 1000))
         return replace(self, drawn=starts[~np.isfinite(arrival)])
 
+    def with_arrival(self, late: NDArray[np.bool_]) -> Simulation:
+        """The same where some starts are known to arrive, after the last step that was simulated."""
+        return replace(self, arrival=np.where(late, self.steps + 1.0, self.arrival))
+
     def arrival_near(self, x: Array) -> Array:
         """Arrival from the start nearest to each state, shape (N, n), or its earliest neighbour's if it is inf."""
         table = self.arrival.reshape((self.per_axis,) * len(self.low))
@@ -204,6 +208,20 @@ def follow(
         with np.errstate(all="ignore"):
             x = step(loop, x)
         steps += 1
+
+
+def find_departure(
+    loop: ClosedLoop, rest: Array, low: Array, high: Array, angles: NDArray[np.bool_], per_axis: int = 8
+) -> Failure | None:
+    """A trajectory from a coarse grid that does not converge to a state of rest of which no core is known."""
+    axes = [a + (np.arange(per_axis) + 0.5) / per_axis * (b - a) for a, b in zip(low, high, strict=True)]
+    starts = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(low))
+    periods = np.where(angles, 2 * np.pi, 0.0)
+    for start, (kind, orbit) in zip(starts, fates(loop, angles, starts), strict=True):
+        there = kind == REST and np.all(np.abs(wrap(orbit[-1] - rest, periods)) <= 1e-3 * (high - low))
+        if kind != UNDECIDED and not there:
+            return Failure(kind, start[None], trajectory(loop, start), orbit)
+    return None
 
 
 def find_failures(

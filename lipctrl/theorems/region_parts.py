@@ -232,13 +232,13 @@ def _common(
         volume=volume,
         domain_volume=whole,
         simulation=simulation,
-        failures=tuple({id(failure): failure for part in parts for failure in part.failures}.values())[:8],
+        failures=tuple({failure.kind: failure for part in parts for failure in part.failures}.values()),
         seconds=seconds,
         history=(),
         parts=tuple(parts),
     )
     confront(result, ClosedLoop(model, first.cells.loop.network), first.angles)
-    return result
+    return result.settled()
 
 
 def _extremes(model: Model, parts: list[RegionOfAttraction]) -> list[tuple[ClosedLoop, Ellipsoid]]:

@@ -22,8 +22,8 @@ from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, for_all, local_row, nothing_found
-from lipctrl.theorems.region import RegionOfAttraction
-from lipctrl.theorems.region_falsify import REST, UNDECIDED, describe, fates, trajectory
+from lipctrl.theorems.region import RegionOfAttraction, domain_of
+from lipctrl.theorems.region_falsify import REST, UNDECIDED, Failure, describe, fates, find_departure, trajectory
 from lipctrl.theorems.region_parts import find_common_region
 from lipctrl.theorems.words import box_words, state_names, units_of
 
@@ -92,7 +92,11 @@ def region_rows(
     )
     took = time.perf_counter() - began
     if region is None:
-        return [nothing_found(NAME, NO_CORE, took, arithmetic)], None
+        rows = [nothing_found(NAME, NO_CORE, took, arithmetic)]
+        low, high, _, angles = domain_of(model, low, high)
+        exact = ClosedLoop(next(model.extremes()), network)
+        failure = find_departure(exact, np.asarray(equilibrium), low, high, angles)
+        return [*rows, *([] if failure is None else [_refuted(failure, low, high)])], None
     wider = domain_row(region, asked=box is not None)
     local = _local(model, region, took)
     if wider is not None and wider.verdict is Verdict.CERTIFIED:
@@ -190,10 +194,7 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
         words = f"{where} is certified."
         return _wider(Verdict.CERTIFIED, Trust.PROVED, words, 1.0, None)
     if region.failures:
-        failure = region.failures[0]
-        witness = {"kind": failure.kind, "trajectory": failure.trajectory.tolist(), "orbit": failure.orbit.tolist()}
-        words = f"not {where} converges: {failure.words}."
-        return _wider(Verdict.REFUTED, Trust.SAMPLED, words, None, witness)
+        return _refuted(region.failures[0], region.lower, region.upper)
     if not asked:
         return None
     if rest:
@@ -202,6 +203,12 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
         return _wider(Verdict.REFUTED, Trust.PROVED, words, None, witness)
     words = f"{100 * (1 - region.share):.2g} % of {domain} are left, neither certified nor refuted."
     return _wider(Verdict.INCONCLUSIVE, Trust.SAMPLED, words, region.share, None)
+
+
+def _refuted(failure: Failure, low: Array, high: Array) -> TheoremResult:
+    witness = {"kind": failure.kind, "trajectory": failure.trajectory.tolist(), "orbit": failure.orbit.tolist()}
+    words = f"not every state of {box_words(low, high)} converges: {failure.words}."
+    return _wider(Verdict.REFUTED, Trust.SAMPLED, words, None, witness)
 
 
 def _wider(

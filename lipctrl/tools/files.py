@@ -19,7 +19,7 @@ PICTURE = "report.png"
 LIPSCHITZ = "lipschitz"
 
 
-def write_report(report: Report, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+def write_report(report: Report, folder: str | Path) -> tuple[dict[str, Any], list[Path]]:
     """Write certificates, report and picture into `folder`.
 
     Returns
@@ -29,6 +29,7 @@ def write_report(report: Report, folder: Path) -> tuple[dict[str, Any], list[Pat
     files : list of Path
         The certificate behind the verdict first, the picture last.
     """
+    folder = Path(folder)
     names = {claim: certificate_name(claim) for claim in report.certificates}
     headline = folder / names[report.headline] if report.headline in names else None
     content = report_json(report, headline)

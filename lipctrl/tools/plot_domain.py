@@ -57,7 +57,7 @@ def draw_domain(axes: Axes, cells: dict[str, Any], rest: Array | None, paths: Ar
     failing = np.asarray(cells["failing"], dtype=np.float64)
     if len(failing):
         axes.plot(*failing.T, ".", color=STRAYS, ms=2.2, alpha=0.7, zorder=2.5)
-        handles.append(Line2D([], [], color=STRAYS, marker=".", ls="", ms=7, label="start that does not converge"))
+        handles.append(Line2D([], [], color=STRAYS, marker=".", ls="", ms=7, label="start that does not arrive"))
     for k, (kind, path) in enumerate(cells["failures"]):
         style = ("-", "--", ":", "-.")[k]
         draw_witness(axes, np.asarray(path, dtype=np.float64), low, turns, style)

@@ -160,3 +160,42 @@ def test_a_parameter_that_cannot_be_nominal_is_refused():
 
     with pytest.raises(PlantError, match="ZeroDivisionError"):
         certify(POLICY, Mass(), target=[0.0, 0.0], time_limit=1, uncertain={"mass": (-1.0, 1.0)})
+
+
+def test_uncertain_parameters_change_nothing_else():
+    """A subclass keeps its equations and its other settings; once it became the plain pendulum, a certificate of which
+    was handed out."""
+
+    class Rubbed(Pendulum):
+        friction = 0.0
+
+        def step(self, x, u):
+            return super().step((x[0], x[1] * (1.0 - self.friction)), u)
+
+    rubbed = Rubbed(max_torque=1.0).with_goal(Goal([1.0, 0.0], 0.2, TURN))
+    rubbed.friction = 0.25
+    other = rubbed.with_uncertain({"m": (0.5, 2.0), "max_torque": (1.0, 3.0)})
+    assert type(other) is Rubbed and other.goal is rubbed.goal and other.friction == 0.25
+    assert (other.mass, other.max_torque, other.action_high.tolist()) == (1.25, 2.0, [2.0])
+    assert dict(other.uncertain) == {"mass": (0.5, 2.0), "max_torque": (1.0, 3.0)} and rubbed.uncertain == {}
+    x, u = np.array([0.3, 1.0]), np.array([2.0])
+    assert np.array_equal(other.at([1.0, 1.0]).advance(x, u), rubbed.advance(x, u))
+    assert other.with_uncertain({"m": (0.5, 0.5)}).uncertain == {"max_torque": (1.0, 3.0)}
+    with pytest.raises(PlantError, match="positive"):
+        rubbed.with_uncertain({"m": (-1.0, 1.0)})
+
+
+def test_a_parameter_that_is_not_read_is_refused():
+    class Inertia(Own):
+        parameters = ("mass",)
+
+        def __init__(self, mass=1.0):
+            self.mass = self._read("mass", mass)
+            self.inverse = 1.0 / self.mass
+
+        def step(self, x, u):
+            return x[0] + 0.1 * x[1], x[1] - 0.1 * self.inverse * x[0]
+
+    check_model(Inertia())
+    with pytest.raises(PlantError, match="do not read"):
+        certify(POLICY, Inertia(), target=[0.0, 0.0], time_limit=1, uncertain={"mass": (0.9, 1.1)})

@@ -200,6 +200,7 @@ def test_row_certifies_only_where_the_loop_is_wanted_to_rest() -> None:
 
 
 def test_row_without_a_core_is_inconclusive() -> None:
-    (row,), region = region_rows(Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), 1.0)
+    (row, domain), region = region_rows(Pendulum(), Network([Affine([[0.0, 0.0, 0.0]])]), np.zeros(2), 1.0)
     assert row.verdict is Verdict.INCONCLUSIVE and row.trust is Trust.SAMPLED and region is None
+    assert domain.verdict is Verdict.REFUTED and domain.scope == "domain"
     assert applies(Pendulum()) and not applies(object())

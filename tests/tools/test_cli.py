@@ -463,5 +463,5 @@ def test_the_certificate_behind_the_verdict_comes_first(monkeypatch: pytest.Monk
         "report.png",
     ]
     assert content["certificate"] == str(written[0])
-    content, _ = files.write_report(make_report(Verdict.INCONCLUSIVE, headline=None), out)
+    content, _ = files.write_report(make_report(Verdict.INCONCLUSIVE, headline=None), str(out))
     assert content["certificate"] is None

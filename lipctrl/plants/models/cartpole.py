@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -95,5 +95,7 @@ class CartPole(Model):
     def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(x)
 
-    def _with_ranges(self, given: Mapping[str, Any]) -> CartPole:
-        return CartPole(**given, explicit=self.explicit).with_goal(self.goal)
+    def _with_ranges(self, given: Mapping[str, Any]) -> Self:
+        other, made = super()._with_ranges(given), CartPole(**given, explicit=self.explicit)
+        other.action_low, other.action_high = made.action_low, made.action_high
+        return other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -92,5 +92,7 @@ class Pendulum(Model):
     def notable_states(self) -> list[Array]:
         return [np.array([[np.pi, 0.0]])]
 
-    def _with_ranges(self, given: Mapping[str, Any]) -> Pendulum:
-        return Pendulum(**given, max_speed=self.max_speed).with_goal(self.goal)
+    def _with_ranges(self, given: Mapping[str, Any]) -> Self:
+        other, made = super()._with_ranges(given), Pendulum(**given, max_speed=self.max_speed)
+        other.action_low, other.action_high = made.action_low, made.action_high
+        return other

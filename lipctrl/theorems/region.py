@@ -13,7 +13,7 @@ Anytime: what is proved when the time is up is proved.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -153,6 +153,11 @@ class RegionOfAttraction:
                 left = left[part.contains(points[left])]
         inside[left] = True
         return inside
+
+    @property
+    def covered(self) -> dict[str, tuple[float, float]]:
+        """The box of uncertain parameters for which it is proved."""
+        return covered(self.parts or (self,))
 
     def settled(self) -> RegionOfAttraction:
         """With the certified starts of the simulation among those that converge: some arrive late."""
@@ -306,6 +311,12 @@ def find_region(
     )
     confront(result, loop, angles)
     return result.settled()
+
+
+def covered(regions: Sequence[RegionOfAttraction]) -> dict[str, tuple[float, float]]:
+    """The smallest box around those of the uncertain parameters of some regions."""
+    boxes = [region.cells.loop.model.uncertain for region in regions]
+    return {name: (min(b[name][0] for b in boxes), max(b[name][1] for b in boxes)) for name in boxes[0]}
 
 
 def elsewhere(

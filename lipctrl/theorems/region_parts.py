@@ -5,6 +5,8 @@ ranks of its own. What is proved for a part holds for a part of it, where more c
 the box. Three figures: the cells that all leaves have in common; the least share of a leaf, that of every value
 of the parameters; and the mean over the leaves, the share of all pairs of a state and a value.
 
+Where the time does not suffice for all parts, from the nominal values outwards, the region is that of a smaller box.
+
 The cells in common cannot be all: from a state between the basins of two copies of the equilibrium (full turns apart)
 for two values, some value between does not converge (region_falsify.py). Such states are found by simulation and left.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import combinations_with_replacement, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from lipctrl.theorems.region import (
     RegionOfAttraction,
     certified_volume,
     confront,
+    covered,
     elsewhere,
     find_region,
     images_after,
@@ -49,6 +52,8 @@ NARROW, MOST = 0.0126, 16
 _LEVEL = 8
 """The finest grid of the first parts; one more whenever each side has been halved once more."""
 _PER_AXIS, _BUDGET = 48, 1_000_000
+_LEAST = 10.0
+"""Seconds for a part, if there are so many: in less nothing is found, and some parts are better than none."""
 _STARTS = 400
 """So many uncertified starts show along which side to halve."""
 
@@ -70,17 +75,23 @@ def find_common_region(
     Returns
     -------
     RegionOfAttraction or None
-        With `parts`; None if one of them has no region, nor have small parts of it.
+        With `parts`; of a smaller box of parameters, `covered`, if there is no time for all. None if the first part has
+        no region, nor have small parts of it.
     """
     boxes = cut(model.uncertain)
     if len(boxes) < 2:
         options |= {"last_level": last_level, "progress": progress}
         return find_region(model, network, equilibrium, time_limit=time_limit, **options)
-    began, leaves = time.perf_counter(), list[RegionOfAttraction]()
+    began, leaves, complete = time.perf_counter(), list[RegionOfAttraction](), True
+    boxes = sorted(boxes, key=lambda box: _distance(box, model.uncertain))
     smallest = _share(boxes[0], model.uncertain) * 0.25 ** len(model.uncertain)
     while boxes:
+        remaining = max(time_limit - (time.perf_counter() - began), 0.0)
+        if leaves and remaining == 0.0:
+            complete = False
+            break
         box, count = boxes.pop(0), f"part {len(leaves) + 1} of {len(leaves) + len(boxes) + 1}: "
-        left = max(time_limit - (time.perf_counter() - began), 0.0) / (len(boxes) + 1)
+        left = max(remaining / (len(boxes) + 1), min(remaining, _LEAST))
         options |= {"last_level": min(_LEVEL, last_level), "progress": progress and _prefixed(progress, count)}
         like, part = leaves[-1] if leaves else None, model.with_uncertain(box)
         found = find_region(part, network, equilibrium, time_limit=left, like=like, **options)
@@ -91,8 +102,13 @@ def find_common_region(
             boxes[:0] = cut(box, halves=True)
         elif found is not None:
             leaves.append(replace(found, weight=weight))
-        else:
+        elif not leaves:
             return None
+        else:
+            complete = False
+    if not complete:
+        leaves = _largest_box(leaves, model.uncertain)
+        model = model.with_uncertain(covered(leaves))
     first, loops = leaves[0], _extremes(model, leaves)
     simulation = simulate_values(loops, first.lower, first.upper, first.angles, _PER_AXIS, _BUDGET)
     wanted = simulation.starts[simulation.converging]
@@ -127,6 +143,25 @@ def _share(box: Ranges, whole: Ranges) -> float:
     """The share of a box of parameters in the whole one."""
     sides = zip(box.values(), whole.values(), strict=True)
     return float(np.prod([(b - a) / (high - low) for (a, b), (low, high) in sides if high > low]))
+
+
+def _distance(box: Ranges, whole: Ranges) -> float:
+    """Of the middle of a box from that of the whole one, in units of its sides."""
+    sides = zip(box.values(), whole.values(), strict=True)
+    return max(abs((a + b) - (low + high)) / (high - low) for (a, b), (low, high) in sides if high > low)
+
+
+def _largest_box(leaves: list[RegionOfAttraction], whole: Ranges) -> list[RegionOfAttraction]:
+    """Those leaves, with their shares of it, that make up the largest box which is covered."""
+    best, most = leaves[:1], 0.0
+    some = [leaf for leaf in leaves if leaf.share > 0.0] or leaves
+    for pair in combinations_with_replacement(some, 2):
+        hull = covered(pair)
+        inside = [leaf for leaf in some if covered((leaf, *pair)) == hull]
+        weight = sum(leaf.weight for leaf in inside)
+        if weight > most and abs(weight - _share(hull, whole)) < 1e-9:
+            best, most = inside, weight
+    return [replace(leaf, weight=leaf.weight / most) for leaf in best]
 
 
 def _lacks(leaf: RegionOfAttraction, wanted: Array) -> float:

@@ -108,6 +108,10 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
     units = units_of(state_names(model.state_names, model.n_states))
     volume, largest = region.volume, None
     margin, arithmetic = region.share, region.arithmetic
+    missed = ""
+    if region.covered != dict(model.uncertain):
+        model = model.with_uncertain(region.covered)
+        missed = "for some values of the parameters no region was proved in time"
     if volume == 0.0 and region.parts:
         reason = f"{for_all(model, region)}the {len(region.parts)} parts of the parameters have no cells in common."
         return local_row(NAME, Verdict.INCONCLUSIVE, reason, took, margin=margin, arithmetic=arithmetic)
@@ -135,7 +139,7 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
             least_share=region.least_share if region.parts else None,
             pairs_share=region.pairs_share if region.parts else None,
         )
-    claim = Claim(NAME, words, found, _certificate(model, region), margin, arithmetic)
+    claim = Claim(NAME, words, found, _certificate(model, region), margin, arithmetic, missed)
     return claim.row(model, region.equilibrium, took)
 
 

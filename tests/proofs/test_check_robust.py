@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import from_hex, write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
+from lipctrl.results import Verdict
 from lipctrl.theorems import region_parts
 from lipctrl.theorems.region import RegionOfAttraction, find_region
 from lipctrl.theorems.region_parts import cut, find_common_region
+from lipctrl.theorems.region_row import region_rows
 
 DELTA = 2e-3
 
@@ -447,6 +450,60 @@ def test_a_part_of_which_no_cell_is_proved_is_halved_too(
     assert isinstance(leaves, list) and len(leaves) == 8 and len(tried) == 2 + 4 + 8
     assert sum(leaf.weight for leaf in leaves) == pytest.approx(1.0)
     assert all(leaf.volume == nominal.volume for leaf in leaves)
+
+
+def _clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> Callable[[], None]:
+    """A clock that a call moves on."""
+    now = [0.0]
+    monkeypatch.setattr(region_parts, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def passes() -> None:
+        now[0] += seconds
+
+    return passes
+
+
+def test_in_time_the_largest_box_of_parameters_that_is_covered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From the middle outwards: two of four parts, one without a region and one not tried."""
+    passes, tried = _clock(monkeypatch, 1.0), list[tuple[float, float]]()
+
+    def found(model: Model, *given: Any, **options: Any) -> RegionOfAttraction | None:
+        passes()
+        tried.append(model.uncertain["mass"])
+        options |= {"time_limit": 60.0, "last_level": 5, "enough": 0.1}
+        return None if tried[-1][0] > 1.03 else find_region(model, *given, **options)
+
+    monkeypatch.setattr(region_parts, "find_region", found)
+    model = Cart(mass=(0.97, 1.06))
+    boxes = [box["mass"] for box in cut(model.uncertain)]
+    guess = newton(model, POLICY, np.zeros(2))
+    assert guess is not None and len(boxes) == 4
+    rows, region = region_rows(model, POLICY, guess, 3.5)
+    assert region is not None and sorted(tried[:2]) == boxes[1:3] and len(tried) == 4
+    assert region.covered == {"mass": (boxes[1][0], boxes[2][1])}
+    low, high = region.covered["mass"]
+    assert sum(part.weight for part in region.parts) == pytest.approx(1.0)
+    assert rows[0].verdict is Verdict.INCONCLUSIVE and f"mass in [{low:g}, {high:g}]" in rows[0].reason
+    assert "for some values" in rows[0].reason and len(rows) == 1
+    code, text = _check(rows[0].certificate, tmp_path)
+    assert code == 0 and f"mass in [{low!r}, {high!r}]" in text
+
+
+def test_leaves_of_the_largest_box(nominal: RegionOfAttraction) -> None:
+    def leaf(a: tuple[float, float], b: tuple[float, float], volume: float = 1.0) -> RegionOfAttraction:
+        loop = SimpleNamespace(model=SimpleNamespace(uncertain={"a": a, "b": b}))
+        weight = (a[1] - a[0]) * (b[1] - b[0]) / 16.0
+        return replace(nominal, cells=SimpleNamespace(loop=loop), volume=volume, weight=weight)  # type: ignore[arg-type]
+
+    whole = {"a": (0.0, 4.0), "b": (0.0, 4.0)}
+    one, two, three = leaf((0.0, 2.0), (0.0, 2.0)), leaf((2.0, 4.0), (0.0, 1.0)), leaf((2.0, 4.0), (1.0, 2.0))
+    far, empty = leaf((0.0, 2.0), (3.0, 4.0)), leaf((0.0, 2.0), (2.0, 3.0), volume=0.0)
+    chosen = region_parts._largest_box([far, one, empty, two, three], whole)
+    assert [part.cells.loop.model.uncertain for part in chosen] == [
+        part.cells.loop.model.uncertain for part in (one, two, three)
+    ]
+    assert [part.weight for part in chosen] == pytest.approx([0.5, 0.25, 0.25])
+    assert [part.weight for part in region_parts._largest_box([far, two], whole)] == pytest.approx([1.0])
 
 
 def test_intervals_that_are_none_are_refused() -> None:

@@ -35,7 +35,16 @@ from lipctrl.proofs.grid import Grid
 from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
 from lipctrl.theorems.region_core import find_core, linear_loop
-from lipctrl.theorems.region_falsify import Failure, Simulation, exact_loops, find_failures, follow, simulate_domain
+from lipctrl.theorems.region_falsify import (
+    UNDECIDED,
+    Failure,
+    Simulation,
+    exact_loops,
+    fates,
+    find_failures,
+    follow,
+    simulate_domain,
+)
 from lipctrl.theorems.region_levels import find_levels
 
 Array = NDArray[np.float64]
@@ -331,7 +340,8 @@ def elsewhere(
 
 
 def confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bool_]) -> None:
-    """The proof against the simulation: certified starts that did not arrive in time are followed much longer.
+    """The proof against the simulation: certified starts that did not arrive in time are followed much longer, and are
+    against it if they end elsewhere or run in an orbit.
 
     Starts from which two values of the parameters end full turns apart are not certified for all of them.
     """
@@ -341,7 +351,10 @@ def confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bo
     wrong = [x for x in result.others if result.contains(x)] + list(apart[result.contains(apart)])
     for exact in exact_loops(loop):
         arrival, _, _ = follow(exact, result.core, angles, late, 10_000 * len(late), 10_000)
-        wrong += list(late[~np.isfinite(arrival)])
+        left = late[~np.isfinite(arrival)]
+        if len(left):  # a slow loop is still on its way
+            ends = fates(exact, angles, left)
+            wrong += [x for x, (kind, _) in zip(left, ends, strict=True) if kind != UNDECIDED]
     if len(wrong):
         raise LipctrlError(
             f"The proof contradicts the simulation from {wrong[0].tolist()}.",

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 REST, CYCLE, ESCAPE, OTHER = "rests elsewhere", "limit cycle", "escapes", "keeps moving"
 UNDECIDED = "still on its way"
-_FAR, _SETTLED, _LONGEST, _SHOWN = 1e9, 1e-7, 600, 300
+_FAR, _SETTLED, _LONGEST, _SHOWN, _CONFIRMED = 1e9, 1e-7, 600, 300, 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,11 +284,18 @@ def fates(loop: ClosedLoop, angles: NDArray[np.bool_], starts: Array, steps: int
         size = 1.0 + np.max(np.abs(wrap(path, periods)))
         gaps = np.max(np.abs(wrap(path[-1] - path[-2::-1], periods)), axis=1)
         again = np.flatnonzero(gaps <= _SETTLED * size)
-        if not len(again):
+        if len(again) and again[0] == 0 and len(again) < len(gaps):
+            found.append((UNDECIDED, wrap(path, periods)))  # slow, not at rest
+        elif not len(again):
             found.append((OTHER if _recurs(wrap(path, periods)) else UNDECIDED, wrap(path, periods)))
         else:
             orbit = wrap(path[len(path) - 1 - again[0] :], periods)
             found.append((REST if again[0] == 0 else CYCLE, orbit))
+    moving = [i for i, (kind, _) in enumerate(found) if kind == OTHER]
+    if moving and steps < _CONFIRMED:  # a slow decay looks alike
+        for i, (kind, orbit) in zip(moving, fates(loop, angles, paths[moving, -1], _CONFIRMED), strict=True):
+            same = kind != OTHER or _recurs(np.concatenate([found[i][1], orbit]))
+            found[i] = (kind, orbit) if same else (UNDECIDED, orbit)
     return found
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lipctrl.intervals.functions import sin
 from lipctrl.networks.network import Affine, Network
+from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.results import Trust, Verdict
 from lipctrl.theorems.region import find_region
+from lipctrl.theorems.region_falsify import UNDECIDED, fates
 from lipctrl.theorems.region_parts import find_common_region
 from lipctrl.theorems.region_row import picture, region_rows
 from lipctrl.tools.plot_domain import draw_domain
@@ -50,10 +53,21 @@ def test_certified_starts_converge_however_late() -> None:
 def test_the_failures_of_many_parts_are_one_of_each_kind() -> None:
     """Van der Pol's oscillator backwards, 6 parts: from outside its cycle everything leaves."""
     model = Map(lambda x, y, mu: (x - 0.1 * y, y + 0.1 * (x - mu * (1.0 - x * x) * y)), rate=(0.88, 1.0))
-    region = find_common_region(model, NOTHING, [0.0, 0.0], time_limit=0.5)
+    region = find_common_region(model, NOTHING, [0.0, 0.0], time_limit=60.0, enough=0.02)
     assert region is not None and len(region.parts) >= 5
     kinds = [failure.kind for failure in region.failures]
     assert kinds and len(set(kinds)) == len(kinds)
     from matplotlib.figure import Figure
 
     assert draw_domain(Figure().subplots(), picture(region, 20), np.zeros(2), None, None)
+
+
+def test_a_slow_loop_contradicts_nothing_and_is_no_orbit() -> None:
+    """A pendulum hanging down, sampled every millisecond and hardly damped: after 10,000 steps 40 % is lost."""
+    slow = Map(lambda x, y: (x + 0.001 * y, y + 0.001 * (-sin(x + 0.001 * y) - 0.1 * y)))
+    slow.state_low, slow.state_high = np.full(2, -2.0), np.full(2, 2.0)
+    region = find_region(slow, NOTHING, [0.0, 0.0], time_limit=1.0)
+    assert region is not None and not region.failures
+    assert [kind for kind, _ in fates(ClosedLoop(slow, NOTHING), np.zeros(2, dtype=bool), np.ones((1, 2)))] == [
+        UNDECIDED
+    ]

@@ -284,6 +284,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("check_cells holds", "^size = ", r"\+ -> -", "worst is at least size / sqrt(n): _up covers these roundings"),
     ("check_cells _has_one_zero", r"_finite\(form\) for form in \[\*at", "all -> any", "infinity is no fraction"),
     ("check_cells _wrapped", "^least, most = np.sort", "1 -> 0", "so near to 2 pi that the next number holds it"),
+    ("check_cells $", r"^sys.exit\(main|^if __name__", ".*", "as a program: a test of its own, in another process"),
     ("small_gain _largest_level", r"Factor\(1,", "1 -> [02]", "how many rows: not read here"),
     ("lmi/last_layer last_layer", r"own\[0\]", "0 -> - 1", "a list of one"),
     ("ellipsoid (smallest|ball_cells)", r"2\.0\*\*-40|^near = ", "40 -> (39|41)|<= -> <",

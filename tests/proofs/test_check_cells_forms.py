@@ -135,6 +135,8 @@ def test_each_rule_is_its_formula_with_eight_units_for_roundings(name: str, seed
     wrong = abs(exact[0] - center) + total([x - y for x, y in zip(exact[1], G, strict=True)])
     if name != "square":
         assert wrong + r <= exact[2]
+        lo, hi = (F(end[0]) for end in found.range())  # nothing else is known
+        assert lo <= center - total(G) - r and center + total(G) + r <= hi
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -465,4 +465,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("proofs/check _tanh", r"if x >= 0", ">= -> >", "0 either way"),
     ("proofs/check _root_two_pi", r"^return _sqrt", "low -> high|high -> low",
      "of what is under a root that is moved by a unit: 0.7 units are enough"),
+    ("proofs/check ", r"^DIGITS = |^RANGE = ", r"60 -> (59|61)|5000 -> (4999|5001)", "with how many digits"),
+    ("proofs/check ", r"^@lru_cache", r"\d+ -> .*", "how many results are kept"),
 ]  # fmt: skip

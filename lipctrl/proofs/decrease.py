@@ -93,7 +93,8 @@ def prove_decrease(
         centers, half_widths = centers[left], half_widths[left]
         if len(bad):
             bad = descend(loop, ball, inner, S, bad, float(half_widths.max()), steps)
-            level = min(level, float(np.min(np.sum(bad**2, axis=1))) * (1.0 - tolerance))
+            least = float(np.min(np.sum(bad**2, axis=1)))
+            level = min(level, least * (1.0 - tolerance))
             result.violations.append(ball.center + bad @ S.T)
         centers, half_widths = _split(centers, half_widths, bends)
     result.cells = used

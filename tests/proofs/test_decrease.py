@@ -69,6 +69,15 @@ def test_growth_by_hand(old: list[AffineForm], new: list[AffineForm], largest: s
     assert total / 2**44 <= over <= total / 2**40
 
 
+def test_growth_is_above_the_roundings_of_a_radius_as_large_as_the_centre() -> None:
+    """(2 a)^2 of |x - a| <= a, in fractions, whatever is rounded."""
+    rng = np.random.default_rng(0)
+    a, none = rng.uniform(0.1, 1.0, 2000), np.zeros((1, 2000))
+    found = growth((AffineForm(0 * a, none),), (AffineForm(a, none, a),))
+    over = [Fraction(float(v)) - 4 * Fraction(float(c)) ** 2 for v, c in zip(found, a, strict=True)]
+    assert all(0 <= v < Fraction(1, 10**11) for v in over)
+
+
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
 def test_growth_of_what_is_not_finite_is_unbounded(broken: float) -> None:
     good = form(1.0, [0.5])

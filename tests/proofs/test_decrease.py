@@ -73,9 +73,11 @@ def test_growth_is_above_the_roundings_of_a_radius_as_large_as_the_centre() -> N
     """(2 a)^2 of |x - a| <= a, in fractions, whatever is rounded."""
     rng = np.random.default_rng(0)
     a, none = rng.uniform(0.1, 1.0, 2000), np.zeros((1, 2000))
-    found = growth((AffineForm(0 * a, none),), (AffineForm(a, none, a),))
-    over = [Fraction(float(v)) - 4 * Fraction(float(c)) ** 2 for v, c in zip(found, a, strict=True)]
-    assert all(0 <= v < Fraction(1, 10**11) for v in over)
+    for scale in (1.0, 2.0**60, 2.0**-60):
+        found = growth((AffineForm(0 * a, none),), (AffineForm(scale * a, none, scale * a),)) / scale**2
+        over = [Fraction(float(v)) - 4 * Fraction(float(c)) ** 2 for v, c in zip(found, a, strict=True)]
+        assert all(0 <= v < Fraction(1, 10**11) for v in over)
+    assert np.all(growth((AffineForm(0 * a, none),), (AffineForm(0 * a, none),)) > 0)
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])

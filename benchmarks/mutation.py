@@ -623,9 +623,9 @@ alive; of modules with a search in them, the functions that state or prove. A mu
 that equal changes of equal lines of one function count once. "Drawn" and "dead then": those tried before tests were
 written against the survivors of their lot (of equilibria, deviations, sector_region and the writers of certificates
 tests had been added just before). "Tried now": these with today's tests, without those whose lines are gone, and all
-that were tried later (nine tenths of proofs/check, and new lines). Every living one that a rule calls harmless
-(mutation_reviews.py) was looked at: the program with the change is as sound as the one without. The others are open,
-most of them not looked at yet. Not part of this: intervals, networks, plants and solvers."""
+that were tried later (nine tenths of proofs/check, and new lines). Every living one was looked at, with the rule that
+calls it harmless (mutation_reviews.py): the program with the change is as sound as the one without; what no rule names
+is open. Not part of this: intervals, networks, plants and solvers."""
 
 
 def main() -> None:

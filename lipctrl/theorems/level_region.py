@@ -1,4 +1,4 @@
-"""Region of attraction of the nonlinear loop of an exact model in three to six states: a chain of level sets.
+"""Region of attraction of the nonlinear loop of an exact model in two to six states: a chain of level sets.
 
 The ladder, each rung proved by itself and resting on the one below:
 
@@ -34,10 +34,10 @@ from lipctrl.theorems.region_levels import Level, converges, find_levels
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 
-LEAST, MOST = 3, 6
+LEAST, MOST = 2, 6
 """Numbers of states."""
 _RADII = (1e-9, 1e-8, 1e-7, 1e-6)
-_CORE_SPLITS = {3: 8, 4: 4, 5: 3, 6: 2}
+_CORE_SPLITS = {2: 16, 3: 8, 4: 4, 5: 3, 6: 2}
 _STARTS, _PATIENCE = 2_000, 20_000
 
 
@@ -140,7 +140,7 @@ def find_level_region(
     Parameters
     ----------
     model : Model
-        Discrete time, exact equations, three to six states; uncertain parameters are covered.
+        Discrete time, exact equations, two to six states; uncertain parameters are covered.
     network : Network
     equilibrium : array_like, shape (n,)
         From Newton's method.
@@ -185,6 +185,8 @@ def find_level_region(
     say("proving a core")
     core = find_core(loop, rest.x.mid if model.uncertain else guess, rest.x, _CORE_SPLITS[n])
     limits = model.limits
+    if core is not None and limits is not None:
+        core = _within(core, *limits)
     if core is None:
         return None
     stages = final_stages(loop, core, rest.x, _CORE_SPLITS[n])
@@ -192,7 +194,7 @@ def find_level_region(
         return None
     # it contracts about x*
     wide = replace(core, radius=(core.radius + 2.0 * reach(core, rest.x)) * (1.0 + 2.0**-36))
-    if not (limits is None or wide.lies_in(*limits)):
+    if not (limits is None or (wide.lies_in(*limits) and reach(core, rest.x) < core.radius)):
         return None
     corners = None if wanted is None else _corners(*wanted)
     low, high = (None, None) if limits is None else limits
@@ -254,3 +256,9 @@ def _box(box: tuple[ArrayLike, ArrayLike], n: int) -> tuple[Array, Array]:
 def _corners(low: Array, high: Array) -> Array:
     n = len(low)
     return np.array([[(high if corner >> i & 1 else low)[i] for i in range(n)] for corner in range(2**n)])
+
+
+def _within(core: Ellipsoid, low: Array, high: Array) -> Ellipsoid | None:
+    """The core, or a smaller one like it, which contracts too, with some room in a box."""
+    room = 0.99 * float(np.min(np.minimum(core.center - low, high - core.center) / core.half_widths))
+    return None if room <= 0.0 else replace(core, radius=min(room, 1.0) * core.radius)

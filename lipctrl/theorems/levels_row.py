@@ -1,4 +1,4 @@
-"""The row of the report about the nonlinear loop in three to six states, and its certificate."""
+"""The row of the report about the nonlinear loop in three to six states, or two within limits, and its certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "region of attraction (ellipsoids)"
 
 
 def applies(model: Any) -> bool:
-    """Whether the theorem can be tried: exact equations, sampled, three to six states."""
+    """Whether the theorem can be tried: exact equations, sampled, up to six states (two: where cells do not apply)."""
     return isinstance(model, Model) and model.dt != 0 and LEAST <= model.n_states <= MOST
 
 

@@ -371,6 +371,11 @@ def domain_of(
             f"Regions by cells need a discrete-time model of two states, given {model.n_states} and dt = {model.dt}.",
             "Use the sector theorems on the linearised plant.",
         )
+    if model.limits is not None:
+        raise LipctrlError(
+            f"The equations of {model.name} hold within limits only, which trajectories from cells may leave.",
+            "Use level sets (find_level_region), which stay within.",
+        )
     angles = angles_of(model)
     wide = np.where(angles, -np.pi, model.state_low), np.where(angles, np.pi, model.state_high)
     low, high = (

@@ -33,8 +33,8 @@ NAME, DOMAIN, GOAL = "region of attraction (cells)", "whole domain", "goal"
 
 
 def applies(model: Any) -> bool:
-    """Whether the theorem can be tried: exact equations, sampled, two states."""
-    return isinstance(model, Model) and model.dt != 0 and model.n_states == 2
+    """Whether the theorem can be tried: exact equations that hold everywhere, sampled, two states."""
+    return isinstance(model, Model) and model.dt != 0 and model.n_states == 2 and model.limits is None
 
 
 def region_rows(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lipctrl import certify
+from lipctrl.errors import LipctrlError
 from lipctrl.intervals.functions import sin
 from lipctrl.networks.network import Affine, Network
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.results import Trust, Verdict
+from lipctrl.theorems import levels_row, region_row
 from lipctrl.theorems.region import find_region
 from lipctrl.theorems.region_falsify import UNDECIDED, fates
 from lipctrl.theorems.region_parts import find_common_region
@@ -71,3 +74,17 @@ def test_a_slow_loop_contradicts_nothing_and_is_no_orbit() -> None:
     assert [kind for kind, _ in fates(ClosedLoop(slow, NOTHING), np.zeros(2, dtype=bool), np.ones((1, 2)))] == [
         UNDECIDED
     ]
+
+
+def test_two_states_within_limits_have_ellipsoids_that_stay_there() -> None:
+    """Cells say nothing of states on the way: a spiral from the corners of the limits leaves them."""
+    spiral = Map(lambda x, y: (0.7 * x + 0.5 * y, 0.7 * y - 0.5 * x))
+    spiral.limits = np.full(2, -1.0), np.full(2, 1.0)
+    spiral.state_low, spiral.state_high = spiral.limits
+    assert not region_row.applies(spiral) and levels_row.applies(spiral)
+    with pytest.raises(LipctrlError, match="within limits"):
+        find_region(spiral, NOTHING, [0.0, 0.0], time_limit=1.0)
+    report = certify(NOTHING, spiral, target=[0.0, 0.0], nonlinear=True, time_limit=2.0)
+    (row,) = [row for row in report.theorems if row.name == levels_row.NAME]
+    assert row.verdict is Verdict.CERTIFIED and "within the limits" in row.reason and row.region is not None
+    assert row.region.volume is not None and 0.5 < row.region.volume <= np.pi

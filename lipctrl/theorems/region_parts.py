@@ -53,7 +53,7 @@ _LEVEL = 8
 """The finest grid of the first parts; one more whenever each side has been halved once more."""
 _PER_AXIS, _BUDGET = 48, 1_000_000
 _LEAST = 10.0
-"""Seconds for a part, if there are so many: in less nothing is found, and some parts are better than none."""
+"""Seconds for a part, if there are so many, where in less nothing is found: some parts are better than none."""
 _STARTS = 400
 """So many uncertified starts show along which side to halve."""
 
@@ -82,7 +82,7 @@ def find_common_region(
     if len(boxes) < 2:
         options |= {"last_level": last_level, "progress": progress}
         return find_region(model, network, equilibrium, time_limit=time_limit, **options)
-    began, leaves, complete = time.perf_counter(), list[RegionOfAttraction](), True
+    began, leaves, complete, least = time.perf_counter(), list[RegionOfAttraction](), True, 0.0
     boxes = sorted(boxes, key=lambda box: _distance(box, model.uncertain))
     smallest = _share(boxes[0], model.uncertain) * 0.25 ** len(model.uncertain)
     while boxes:
@@ -91,13 +91,15 @@ def find_common_region(
             complete = False
             break
         box, count = boxes.pop(0), f"part {len(leaves) + 1} of {len(leaves) + len(boxes) + 1}: "
-        left = max(remaining / (len(boxes) + 1), min(remaining, _LEAST))
+        left = max(remaining / (len(boxes) + 1), min(remaining, least))
         options |= {"last_level": min(_LEVEL, last_level), "progress": progress and _prefixed(progress, count)}
         like, part = leaves[-1] if leaves else None, model.with_uncertain(box)
         found = find_region(part, network, equilibrium, time_limit=left, like=like, **options)
         weight = _share(box, model.uncertain)
         if found is not None and found.share > 0.0:
             leaves.append(replace(found, weight=weight))
+        elif found is not None and left < min(remaining, _LEAST):
+            least, boxes = _LEAST, [box, *boxes]
         elif left > 0.0 and weight > smallest and len(leaves) + len(boxes) + 2 <= most_parts:
             boxes[:0] = cut(box, halves=True)
         elif found is not None:

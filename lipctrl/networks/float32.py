@@ -14,6 +14,8 @@ The evaluation that is meant, u = 2^-24:
 A row of k > 1 non-zero weights is a sum of k + 1 terms, each rounded at most k + 3 times, so that its error is at most
 gamma (|W||x| + |b|) with gamma = (k + 3) u / (1 - (k + 3) u) (Higham, Accuracy and Stability of Numerical Algorithms,
 2002, section 3.1), x being the computed input. A row of one weight has at most 9 u (|W_ij| max(|x_j|, 1) + |b_i|).
+Weights below 2^-126 (subnormal, perhaps flushed) may be lost whole, |W_ij| |x_j|; of weights from 2^126 nothing is
+said.
 Errors are carried on by |W| and by the largest slopes near the cell; on a region also by Lipschitz constants.
 """
 
@@ -156,8 +158,9 @@ def _affine(layer: Affine, rows: Rows, size: Array, error: Array) -> Array:
     factor, least, small = rows
     weights = np.abs(layer.W).T
     heard = np.where(least > 0, np.maximum(size, 1.0) @ weights, size @ weights) + np.abs(layer.b)
-    total = (error @ weights + factor * heard * _GROW + small) * _GROW
-    known = (heard < LARGEST) & np.all(size < LARGEST, axis=1, keepdims=True)
+    lost = size @ np.where(weights < SMALL, weights, 0.0)
+    total = (error @ weights + factor * heard * _GROW + small + lost) * _GROW
+    known = (heard < LARGEST) & np.all(size < LARGEST, axis=1, keepdims=True) & np.all(weights < LARGEST, axis=0)
     return np.asarray(np.where(known, total, np.inf))
 
 
@@ -177,7 +180,9 @@ def _rounded(layer: Elementwise, carried: Array, size: Array) -> Array:
     if layer.kind in ("tanh", "sigmoid"):
         carried = carried + FUNCTION
     elif layer.kind == "leaky_relu":
-        carried = carried + 3 * U32 * np.abs(phi.parameters["negative_slope"]) * size * _GROW + SMALL
+        slope = np.abs(phi.parameters["negative_slope"])
+        carried = carried + np.where(slope < SMALL, 1.0, 3 * U32) * slope * size * _GROW + SMALL
+        carried = np.where(slope < LARGEST, carried, np.inf)
     elif layer.kind == "hardtanh":
         carried = carried + np.max([_moved(phi.parameters[side]) for side in ("low", "high")], axis=0)
     return np.asarray(np.where(np.all(size < LARGEST, axis=1, keepdims=True), carried * _GROW, np.inf))

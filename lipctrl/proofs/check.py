@@ -1513,13 +1513,14 @@ def float32_errors(
             _tick()
             used = [(abs(w) * scale, sizes[j] + errors[j], j) for j, w in enumerate(row) if w]
             heard = sum((w * (max(s, one) if len(used) == 1 else s) for w, s, _ in used), abs(b))
-            if not all(s < 2**126 for s in (*sizes, heard)):
+            if not all(s < 2**126 for s in (*sizes, heard, *(w for w, _, _ in used))):
                 _reject("the float32 evaluation may overflow")
             rounded = ZERO
             if not (len(used) == 1 and sum(row) * scale == 1 and b == 0):
                 roundings = (len(used) + 3) * u
                 gamma = roundings / (1 - roundings) if len(used) > 1 else 9 * u
-                rounded = gamma * heard + (2 * len(used) + 9) * tiny
+                lost = sum((w * s for w, s, _ in used if w < tiny), ZERO)  # a subnormal weight, whole
+                rounded = gamma * heard + (2 * len(used) + 9) * tiny + lost
             after.append(sum((w * errors[j] for w, _, j in used), rounded))
             own.append(sum((w * made[j] for w, _, j in used), rounded))
         errors, made = (
@@ -1571,7 +1572,10 @@ def _float32_rounding(kind: str, phi: Activation, size: Fraction) -> Fraction:
     if kind in ("tanh", "sigmoid"):
         return Fraction(1, 2**22)
     if kind == "leaky_relu":
-        return 3 * Fraction(1, 2**24) * abs(phi.tails[0]) * size + Fraction(1, 2**126)
+        slope, tiny = abs(phi.tails[0]), Fraction(1, 2**126)
+        if slope >= 2**126:
+            _reject("the float32 evaluation may overflow")
+        return (3 * Fraction(1, 2**24) if slope >= tiny else ONE) * slope * size + tiny
     if kind == "hardtanh":
         near = [float(limit) for limit in phi.kinks if abs(limit) < 2**126]
         return max(

@@ -546,9 +546,12 @@ class Layer:
             gamma = np.where(count > 1, (count + 3) * U32 / (1 - (count + 3) * U32), 9 * U32)
             heard = np.where(count > 1, size @ self.size_W, np.maximum(size, 1.0) @ self.size_W) + np.abs(self.b)
             unit = (count == 1) & (self.W.max(axis=1) == 1.0) & (self.b == 0.0)
-            rounded = np.where(unit, 0.0, _up(gamma * _up(heard)) + (2 * count + 9) * SMALL32)
+            with np.errstate(invalid="ignore"):  # an infinite size
+                lost = size @ np.where(self.size_W < SMALL32, self.size_W, 0.0)  # subnormal weights, whole
+            rounded = np.where(unit, 0.0, _up(_up(gamma * _up(heard)) + (2 * count + 9) * SMALL32 + lost))
             result = _up(_up(error @ self.size_W) + rounded)
-            result = np.where(_up(heard) < LARGEST32, result, np.inf)
+            held = np.all(self.size_W < LARGEST32, axis=0)
+            result = np.where(held & (_up(heard) < LARGEST32), result, np.inf)
             size = np.max(size, axis=-1, keepdims=True)
         elif self.kind in CURVED:
             _reject(f"nothing is known of {self.kind} in float32")
@@ -558,7 +561,9 @@ class Layer:
             if self.kind in ("tanh", "sigmoid"):
                 result = _up(result + 2.0**-22)
             elif self.kind == "leaky_relu":
-                result = _up(result + 3 * U32 * np.abs(self.parameters["negative_slope"]) * size + SMALL32)
+                steep = np.abs(self.parameters["negative_slope"])
+                result = _up(result + np.where(steep < SMALL32, 1.0, 3 * U32) * steep * size + SMALL32)
+                result = np.where(steep < LARGEST32, result, np.inf)
             elif self.kind == "hardtanh":
                 result = _up(result + np.maximum(*(_moved(self.parameters[side]) for side in ("low", "high"))))
         return _finite_or_inf(np.where(size < LARGEST32, result, np.inf))

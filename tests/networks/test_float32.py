@@ -136,6 +136,18 @@ def test_real_policies_stay_within_the_bound_which_is_not_idle(name: str) -> Non
     assert largest <= 100 * worst
 
 
+@pytest.mark.parametrize(("big", "small"), [(2.0**130, 2.0**-130), (2.0**125, 0.3 * 2.0**-125), (2.0**125, 2.0**-160)])
+def test_weights_that_float32_cannot_hold(big: float, small: float) -> None:
+    """A weight that overflows is infinite, one below 2^-126 may be flushed."""
+    for layers in (
+        [Affine([[big, big]]), Affine([[small]])],
+        [Affine([[big, big], [1.0, 0.0]]), Affine([[small, 1.0]])],
+        [Affine([[big, big]]), Elementwise("leaky_relu", 1, negative_slope=small)],
+    ):
+        lost = small * big * 2.0**-5
+        assert np.all(lost < bound(Network(layers), np.full((1, 2), -(2.0**-6)))), layers
+
+
 AGENTS = ["pendulum-ppo", "pendulum-sac", "pendulum-early", "pendulum-hanging", "spring-damper-ppo"]
 
 

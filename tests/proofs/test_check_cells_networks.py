@@ -327,6 +327,22 @@ def test_the_least_numbers_of_float32() -> None:
     assert 2.0**-126 <= value <= 2.0**-126 * (1 + 1e-9)
 
 
+def test_weights_that_float32_cannot_hold() -> None:
+    """One of 2^126 or more may be infinite; one below 2^-126 may be flushed, and then all that it carries is lost."""
+    one = cc.Layer(affine([[2.0**126, 1.0], [1.0, -(2.0**130)], [2.0**125, 1.0]]))
+    hi, zero = np.full((1, 2), 2.0**-10), np.zeros((1, 2))
+    assert np.isinf(one.wrong(-hi, hi, zero)[0]).tolist() == [True, True, False]
+    far = np.full((1, 2), 2.0**120)
+    small = cc.Layer(affine([[2.0**-127, 0.0], [2.0**-127, -(2.0**-130)], [0.5, 2.0**-127]]))
+    lost = np.array([2.0**-7, 2.0**-7 + 2.0**-10, 2.0**-7])
+    assert np.all(small.wrong(-far, far, zero)[0] >= lost) and small.wrong(-far, far, zero)[0, 0] <= 2.0**-7 * 1.001
+    for slope, size, true in ((2.0**-127, 2.0**120, 2.0**-7), (-(2.0**130), 2.0**-10, np.inf)):
+        leaky = cc.Layer({"type": "leaky_relu", "n": 1, "negative_slope": hexed([slope])})
+        ends = np.array([[size]])
+        found = float(leaky.wrong(-ends, ends, np.zeros((1, 1)))[0, 0])
+        assert found >= true and (found <= true * 1.001)
+
+
 @pytest.mark.parametrize(
     ("weight", "bias", "exact"),
     [(1.0, 0.0, True), (1.0, 0.5, False), (2.0, 0.0, False), (-1.0, 0.0, False), (0.5, 0.0, False)],

@@ -147,6 +147,26 @@ def test_what_may_overflow_is_refused() -> None:
         assert accepted(lambda net=net, form=form: ck.float32_errors(net, [], form)) is true, (W, b, top)
 
 
+def test_weights_that_float32_cannot_hold() -> None:
+    """One of 2^126 or more may be infinite; one below 2^-126 may be flushed, and then all that it carries is lost."""
+    form = Form.around([(F(-1, 2**10), F(0))] * 2)
+    for weight, true in ((2.0**126 * (1 - 2.0**-50), True), (2.0**126, False), (-(2.0**130), False)):
+        net = ck.read_network(network(affine([[weight, 1.0]], [0.0])))
+        assert accepted(lambda net=net: ck.float32_errors(net, [], form)) is true, weight
+        if abs(weight) >= 2.0**126:
+            phi = ck.activation("leaky_relu", (weight,))
+            assert not accepted(lambda phi=phi: ck._float32_rounding("leaky_relu", phi, F(1)))
+    top = F(2) ** 120
+    form = Form.around([(-top, F(0))] * 2)
+    for weights in ([2.0**-127, 0.0], [-(2.0**-140), 0.0], [2.0**-127, 2.0**-130], [0.5, 2.0**-127]):
+        net = ck.read_network(network(affine([weights], [0.0])))
+        lost = sum(abs(F(w)) * top for w in weights if abs(w) < 2.0**-126)
+        assert ck.float32_errors(net, [], form)[0] >= lost
+    for slope in (2.0**-127, -(2.0**-140)):
+        phi = ck.activation("leaky_relu", (slope,))
+        assert ck._float32_rounding("leaky_relu", phi, top) == abs(F(slope)) * top + TINY
+
+
 def test_rounding_of_each_kind() -> None:
     size = F(5)
     for kind, parameters, expected in (

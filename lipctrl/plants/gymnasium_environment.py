@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lipctrl.errors import GymnasiumError
 from lipctrl.plants.differences import DOUBLE, SINGLE
 from lipctrl.plants.dynamics import Dynamics, LinearDynamics
+from lipctrl.plants.environment import StateSpaceEnv
 from lipctrl.plants.environment_checks import (
     check_spaces,
     essential_wrappers,
@@ -22,7 +23,6 @@ from lipctrl.plants.environment_checks import (
 from lipctrl.plants.environment_state import StateAccess, state_access
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.models import model_of_environment
-from lipctrl.plants.plant import Plant
 
 Array = NDArray[np.float64]
 
@@ -57,10 +57,9 @@ def dynamics_of_environment(env: str | gymnasium.Env[Any, Any], dt: float | None
         model = model_of_environment(outer.unwrapped)
         if model is not None:
             return model
-        plant = getattr(outer.unwrapped, "plant", None)
-        if isinstance(plant, Plant):
+        if type(outer.unwrapped) is StateSpaceEnv:  # a subclass may move in another way
             space = outer.action_space
-            linear = LinearDynamics(plant, space.low, space.high)
+            linear = LinearDynamics(outer.unwrapped.plant, space.low, space.high)
             goal = getattr(outer.unwrapped, "goal", None)
             return linear.with_goal(goal) if isinstance(goal, Goal) else linear
     return EnvironmentDynamics(outer, wrappers, name, dt)

@@ -3,14 +3,15 @@
 scipy.io.loadmat dies with a segmentation fault on some damaged level 5 files, and returns other numbers than were
 meant for level 4 files of old machines. This reader follows MathWorks, "MAT-File Format" (level 5: data elements of
 type and length, padded to 8 bytes; level 4: five integers, a name, the numbers), checks every length against what is
-there, and skips whatever is no real, full matrix (structures, cells, text, sparse and complex matrices).
+there, and skips whatever is no real, full matrix (structures, cells, text, sparse and complex matrices), unless that
+has a name that is asked for.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,21 +26,30 @@ _COMPLEX = 0x0800
 _LEVEL_4 = ("f8", "f4", "i4", "i2", "u2", "u1")
 
 
-def read_mat(content: bytes) -> dict[str, Array]:
+def read_mat(content: bytes, asked: Collection[str] = ()) -> dict[str, Array]:
     """The real, full, two-dimensional numeric matrices of the file by name.
 
     Raises
     ------
     ValueError
-        If the file is no MATLAB file of these levels, or damaged.
+        If the file is no MATLAB file of these levels, or damaged, or something `asked` for is no such matrix.
     """
+    found = dict(_named(content))
+    strange = sorted(name for name, matrix in found.items() if matrix is None and name in asked)
+    if strange:
+        raise ValueError(f"{', '.join(strange)} is no real, full matrix of numbers (see MATLAB's full and double)")
+    return {name: matrix for name, matrix in found.items() if matrix is not None}
+
+
+def _named(content: bytes) -> Iterator[tuple[str, Array | None]]:
+    """Name and matrix, or None for what is no real, full matrix, of each variable."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"it has {len(content)} bytes, more than {MAX_BYTES}")
     if content[:4] == b"\x89HDF" or content[512:516] == b"\x89HDF" or content[124:126] == b"\x00\x02":
         raise ValueError("it is a version 7.3 file: save it with -v7")
     if len(content) >= 128 and content[126:128] in (b"IM", b"MI"):
-        return dict(_level_5(content[128:], "<" if content[126:128] == b"IM" else ">"))
-    return dict(_level_4(content))
+        return _level_5(content[128:], "<" if content[126:128] == b"IM" else ">")
+    return _level_4(content)
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -58,7 +68,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         start = first + padded
 
 
-def _level_5(content: bytes, order: str) -> Iterator[tuple[str, Array]]:
+def _level_5(content: bytes, order: str) -> Iterator[tuple[str, Array | None]]:
     left = MAX_BYTES
     for kind, part in _elements(content, order):
         if kind == _COMPRESSED:
@@ -72,26 +82,25 @@ def _level_5(content: bytes, order: str) -> Iterator[tuple[str, Array]]:
                 raise ValueError("a compressed element is too large or cut off")
             kind, part = next(_elements(inner, order), (0, b""))
         if kind == _MATRIX:
-            named = _matrix(part, order)
-            if named is not None:
-                yield named
+            yield _matrix(part, order)
 
 
-def _matrix(content: bytes, order: str) -> tuple[str, Array] | None:
+def _matrix(content: bytes, order: str) -> tuple[str, Array | None]:
     parts = list(_elements(content, order)) if content else []
+    name = next((data.decode("latin-1") for kind, data in parts[1:3] if kind in (1, 16)), "")
     if len(parts) < 3 or parts[0][0] != 6 or len(parts[0][1]) != 8 or parts[1][0] != 5 or parts[2][0] not in (1, 16):
-        return None
+        return name, None
     (flags,) = struct.unpack_from(f"{order}I", parts[0][1])
     shape = np.frombuffer(parts[1][1], f"{order}i4")
     if flags & 0xFF not in _NUMERIC_CLASSES or flags & _COMPLEX or shape.size != 2 or len(parts) != 4:
-        return None
+        return name, None
     kind, data = parts[3]
     if kind not in _NUMBERS:
         raise ValueError(f"numbers are stored as the unknown type {kind}")
-    return parts[2][1].decode("latin-1"), _shaped(data, np.dtype(order + _NUMBERS[kind]), *map(int, shape))
+    return name, _shaped(data, np.dtype(order + _NUMBERS[kind]), *map(int, shape))
 
 
-def _level_4(content: bytes) -> Iterator[tuple[str, Array]]:
+def _level_4(content: bytes) -> Iterator[tuple[str, Array | None]]:
     start = 0
     while start < len(content):
         if start + 20 > len(content):
@@ -109,8 +118,9 @@ def _level_4(content: bytes) -> Iterator[tuple[str, Array]]:
         name, first = content[start + 20 : start + 20 + length], start + 20 + length
         if min(rows, columns) < 0 or not 0 < length < 1000 or first + size > len(content):
             raise ValueError("a matrix is longer than the file")
-        if use == 0 and not imaginary:
-            yield name.rstrip(b"\0").decode("latin-1"), _shaped(content[first : first + size], dtype, rows, columns)
+        plain = use == 0 and not imaginary
+        matrix = _shaped(content[first : first + size], dtype, rows, columns) if plain else None
+        yield name.rstrip(b"\0").decode("latin-1"), matrix
         start = first + size
 
 

@@ -75,7 +75,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_mat(path: Path) -> dict[str, Any]:
-    return _from_arrays(read_mat(path.read_bytes()))
+    return _from_arrays(read_mat(path.read_bytes(), {*_NUMBERS, "dt"}))
 
 
 def _read_npz(path: Path) -> dict[str, Any]:

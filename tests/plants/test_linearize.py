@@ -168,6 +168,26 @@ def test_an_environment_made_from_a_state_space_gives_its_matrices_back():
     assert linearize(StateSpaceEnv(sys), within).model_leaves_out == ()
 
 
+class Stronger(StateSpaceEnv):
+    """Twice the input that its plant says."""
+
+    def step(self, action):
+        return super().step(np.clip(2.0 * np.asarray(action), -1.0, 1.0))
+
+
+class Nominal(environments.Spring):
+    """A nonlinear environment that keeps a linear plant for its own use."""
+
+    plant = Plant([[0.5, 0.0], [0.0, 0.5]], [[0.0], [0.1]], np.eye(2), dt=0.1)
+
+
+def test_an_environment_is_what_it_does_and_not_the_plant_it_carries():
+    env = Stronger(control.ss(0.9, 0.1, 1.0, 0, 0.1))
+    np.testing.assert_allclose(linearize(env, Network([Affine([[-1.0]])]), target=[0.0]).B, [[0.2]], rtol=1e-6)
+    plant = linearize(Nominal(), ZERO_2, target=[0.0, 0.0])
+    np.testing.assert_allclose(plant.A, [[0.99, 0.095], [-0.1, 0.95]], rtol=1e-6)
+
+
 def test_a_function_is_a_plant_too():
     network = Network([Affine([[-0.9]]), Elementwise("hardtanh", 1, low=-2.0, high=2.0)])
     plant = linearize(lambda x, u: 1.1 * x + u + x**3, network, target=[0.0], dt=1)

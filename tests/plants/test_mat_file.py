@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.io import savemat
 
 from lipctrl.errors import PlantError
@@ -46,6 +47,30 @@ def test_what_is_no_real_matrix_is_skipped(options):
         "n": np.ones((2, 2, 2)),
     }
     assert set(read_mat(written({"A": np.eye(2), **other}, **options))) == {"A"}
+
+
+SPARSE = [scipy.sparse.csc_matrix([[0.5]]), np.array([[0.5j]]), {"a": 0.5}, np.array([0.5, "x"], dtype=object), "0.5"]
+
+
+@pytest.mark.parametrize("key", ["D", "y0", "x0", "u0", "dt"])
+@pytest.mark.parametrize("value", SPARSE, ids=["sparse", "complex", "struct", "cell", "text"])
+@pytest.mark.parametrize("options", [{}, {"do_compression": True}])
+def test_no_part_of_a_plant_is_skipped(key, value, options, tmp_path):
+    """Left away, a sparse D would be zero, and the loop another one."""
+    content = {"A": [[0.5]], "B": [[1.0]], "C": [[1.0]], "dt": 0.1, key: value, "other": value}
+    (tmp_path / "plant.mat").write_bytes(written(content, **options))
+    with pytest.raises(PlantError, match=key):
+        plant_from_file(tmp_path / "plant.mat")
+    (tmp_path / "plant.mat").write_bytes(written({**content, key: [[0.0]] if key != "dt" else 0.1}, **options))
+    assert plant_from_file(tmp_path / "plant.mat").dt == 0.1
+
+
+@pytest.mark.parametrize("value", [scipy.sparse.csc_matrix([[0.5]]), np.array([[0.5j]]), "x"])
+def test_no_part_of_a_plant_is_skipped_in_level_4(value, tmp_path):
+    content = {"A": [[0.5]], "B": [[1.0]], "C": [[1.0]], "dt": 0.1, "D": value}
+    (tmp_path / "plant.mat").write_bytes(written(content, format="4"))
+    with pytest.raises(PlantError, match="D"):
+        plant_from_file(tmp_path / "plant.mat")
 
 
 def test_big_endian_level_4():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import control
 import numpy as np
 import pytest
 
 from lipctrl.errors import LipctrlError, LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.pipeline import certify
+from lipctrl.plants.environment import StateSpaceEnv
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.check import check
@@ -132,3 +134,10 @@ def test_certificates_name_their_network_and_claim(tmp_path):
 def test_a_time_limit_is_a_number_of_seconds(limit):
     with pytest.raises(LipctrlError, match="time_limit"):
         certify(Network([Affine([[-0.5]])]), Plant([[0.5]], [[1]], [[1]], dt=1), time_limit=limit)
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.05, Verdict.REFUTED), (100.0, Verdict.CERTIFIED)])
+def test_a_linear_plant_with_limits_can_contradict_the_claim_for_all_states(limit, verdict):
+    """x+ = 1.2 x + clip(-.5 x): with limits .05 it diverges from .25 on, whatever the linear model does."""
+    env = StateSpaceEnv(control.ss(1.2, 1.0, 1.0, 0, 0.1), action_low=-limit, action_high=limit)
+    assert certify(Network([Affine([[-0.5]])]), env, target=[0.0]).verdict is verdict

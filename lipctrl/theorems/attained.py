@@ -111,9 +111,16 @@ def slope_lower(network: Network, x: Array, y: Array) -> float:
     """A proved lower bound of |f(x) - f(y)| / |x - y|; 0 if the points coincide or rounding hides the difference."""
     difference = evaluate(network, x) - evaluate(network, y)
     smallest = np.maximum(np.maximum(difference.lo, -difference.hi), 0.0)
-    distance = float(np.linalg.norm(x - y))
-    if not (np.isfinite(distance) and distance > 0 and np.all(np.isfinite(smallest))):
+    rise, run = _norm(smallest), _norm(x - y)
+    if not (2.0**-1000 <= rise < np.inf and 2.0**-1000 <= run < np.inf):
         return 0.0
     # relative errors: n squares, n sums, a square root, the differences x - y, a quotient
     slack = 2 * (len(x) + len(smallest) + 8) * 2.0**-52
-    return float(np.linalg.norm(smallest)) / distance * (1 - slack)
+    slope = rise / run * (1 - slack)
+    return slope if 2.0**-1000 <= slope < np.inf else 0.0
+
+
+def _norm(v: Array) -> float:
+    """Euclidean norm, scaled by a power of two: squares of the largest entries neither overflow nor vanish."""
+    exponent = np.frexp(np.max(np.abs(v), initial=0.0))[1]
+    return float(np.ldexp(np.linalg.norm(np.ldexp(v, -exponent)), exponent))

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.networks.network import Network
-from lipctrl.plants.dynamics import LinearDynamics
+from lipctrl.plants.dynamics import Dynamics, LinearDynamics
 from lipctrl.plants.goal import wrap
 from lipctrl.plants.linearize import Linearization
+from lipctrl.plants.plant import Plant
 from lipctrl.plants.resting import simulate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
 
@@ -39,9 +40,10 @@ def contradiction(found: Linearization, row: TheoremResult, paths: Array | None)
     """A row that refutes the certified `row`, if one of the simulated trajectories does not come back.
 
     From an ellipsoid: it ends outside. For a claim about all states: it ends farther from the equilibrium than it
-    began; the simulations that looked for equilibria count too. A plant that is linear itself cannot contradict.
+    began; the simulations that looked for equilibria count too. A plant that is linear itself cannot contradict,
+    unless it limits the action more than the policy does.
     """
-    if paths is None or found.plant is None or isinstance(found.dynamics, LinearDynamics):
+    if paths is None or found.plant is None or _is_its_model(found.dynamics, found.plant):
         return None
     region, x0, periods = row.region, found.plant.x0, found.dynamics.periods
     if region is not None and region.P is not None and region.level is not None:
@@ -69,6 +71,11 @@ def contradiction(found: Linearization, row: TheoremResult, paths: Array | None)
         f"'{row.name}' certifies for the linear model, and does not come back.",
         witness={"trajectory": trajectory.tolist()},
     )
+
+
+def _is_its_model(dynamics: Dynamics, plant: Plant) -> bool:
+    """Whether the loop is the linear one of the claim: no limits of the action are left out."""
+    return isinstance(dynamics, LinearDynamics) and plant.model_leaves_out == tuple(dynamics.leaves_out)
 
 
 def _length(deviation: Any, periods: Array) -> float:

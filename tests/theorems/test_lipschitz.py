@@ -146,6 +146,16 @@ def test_slope_of_a_pair_is_rounded_down():
     assert pair.slope > 0
 
 
+@pytest.mark.parametrize("size", [1.7e-162, 2e-162, 3e-161, 1e-310, 1e-200, 1e200])
+@pytest.mark.parametrize("gain", [1.7, 3e-5, 1e-300, 1e100])
+def test_slope_where_squares_vanish_or_overflow(size, gain):
+    """|x - y|^2 is subnormal, zero or infinite in floating point, or |f(x) - f(y)|^2 is."""
+    found = slope_lower(Network([Affine([[gain]])]), np.array([size]), np.array([-size]))
+    assert 0.0 <= found <= gain
+    if 1e-250 < size * gain < 1e250 and size > 1e-250:
+        assert found >= gain * (1 - 1e-12)
+
+
 def test_slope_of_many_outputs_is_rounded_down():
     """The square of |W| in fractions: the roundings of a sum of eighty squares are allowed for."""
     rng = np.random.default_rng(0)

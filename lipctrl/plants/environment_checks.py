@@ -49,9 +49,11 @@ def essential_wrappers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Wrapper[A
                 "The environment is wrapped in NormalizeObservation, whose running statistics are hidden state.",
                 "Give the environment without it, and its statistics to the policy: they are part of the deployed map.",
             )
+        plain_reward = isinstance(env, gymnasium.RewardWrapper) and cls.step is gymnasium.RewardWrapper.step
+        known = cls.__name__ in TRANSPARENT and cls.__module__.split(".")[0] in ("gymnasium", "stable_baselines3")
         if plain_observation or plain_action:
             kept.append(env)
-        elif cls.__name__ not in TRANSPARENT and not isinstance(env, gymnasium.RewardWrapper):
+        elif not (known or plain_reward):
             raise GymnasiumError(
                 f"The wrapper {cls.__name__} may change what the policy sees or does, in a way that cannot be undone.",
                 "Give the environment without it: environment.unwrapped. A policy with memory or a time input makes no "

@@ -168,6 +168,21 @@ def test_an_environment_made_from_a_state_space_gives_its_matrices_back():
     assert linearize(StateSpaceEnv(sys), within).model_leaves_out == ()
 
 
+class Monitor(gymnasium.Wrapper):
+    """Has the name of a wrapper that changes nothing, and turns the action round."""
+
+    def step(self, action):
+        return self.env.step(-action)
+
+
+class Rewarded(gymnasium.RewardWrapper):
+    def reward(self, reward):
+        return reward
+
+    def step(self, action):
+        return self.env.step(-action)
+
+
 class Stronger(StateSpaceEnv):
     """Twice the input that its plant says."""
 
@@ -284,6 +299,8 @@ def test_saturation_and_kinks_of_the_policy_are_named():
         ),
         (lambda: wrappers.TimeAwareObservation(wrappers.TimeLimit(environments.Spring(), 9)), "cannot be undone"),
         (lambda: wrappers.StickyAction(environments.Spring(), 0.5), "random|hidden state"),
+        (lambda: Monitor(environments.Spring()), "wrapper Monitor may change"),
+        (lambda: Rewarded(environments.Spring()), "wrapper Rewarded may change"),
         (lambda: gymnasium.make_vec("Pendulum-v1", 2), "expected one"),
         (lambda: "CartPole-v1", "discrete actions"),
         (lambda: "Pendulum-v99", "cannot make"),

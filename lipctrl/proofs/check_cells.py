@@ -283,6 +283,7 @@ class Number:
 def _inverse(x: Form) -> Form:
     lo, hi = x.range()
     clear = Form(np.where((lo > 0) | (hi < 0), x.c, np.nan), x.G, x.r, lo, hi)
+    clear = clear.at_large((clear.c < lo) | (hi < clear.c))  # else 0 may lie between c and the range
     return clear.by_derivative(lambda v: 1.0 / v, lambda a, b: _ordered(-1.0 / (a * a), -1.0 / (b * b)))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.errors import LipctrlError, LoopError
-from lipctrl.intervals.dual import Dual, jacobian
+from lipctrl.intervals.dual import Dual, jacobian, times
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Network
 from lipctrl.plants.model import Model
@@ -116,5 +116,5 @@ def through_network(network: Network, y: Dual) -> Dual:
         if isinstance(layer, Affine):
             value, grad = layer.W @ value + layer.b, (layer.W @ grad.T).T
         else:
-            value, grad = layer.activation.enclose(value), grad * layer.activation.slope_range(value)
+            value, grad = layer.activation.enclose(value), times(grad, layer.activation.slope_range(value))
     return Dual(value, grad)

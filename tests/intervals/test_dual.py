@@ -108,3 +108,22 @@ def test_powers() -> None:
     assert (x**0).grad[0] == 0.0
     with pytest.raises(LipctrlError, match="exponent"):
         x**-1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: 0.0 * sqrt(x) + y,
+        lambda x, y: sqrt(x) * 0.0 + y,
+        lambda x, y: sqrt(x) * (y - y) + x,
+        lambda x, y: clip(clip(1.0 / x, -1.0, 1.0), 2.0, 3.0) + y,
+        lambda x, y: clip(sin(sqrt(x)), 2.0, 3.0) + y,
+        lambda x, y: (0.0 * sqrt(x)) ** 0 * y,
+        lambda x, y: clip(tanh(1.0 / (y - y)), 2.0, 3.0) / (3.0 + y),
+    ],
+)
+def test_what_may_be_undefined_has_no_derivatives(function: Callable[..., Any]) -> None:
+    """Of x in [-1, 1] the root and the reciprocal; nothing times 0, and no limit, brings a number back."""
+    box = [Interval(-1.0, 1.0), Interval(0.0, 0.5)]
+    (slopes,) = jacobian([function(*Dual.variables(box))])
+    assert np.all(slopes.lo == -np.inf) and np.all(slopes.hi == np.inf)

@@ -14,6 +14,7 @@ import pytest
 
 from lipctrl.proofs import check_cells as cc
 from lipctrl.proofs.check_cells import Form, Number
+from tests.proofs.cells_for_tests import affine, hexed, packed, program
 
 U = Fraction(1, 2**53)
 Exact = tuple[Fraction, list[Fraction], Fraction]
@@ -697,3 +698,42 @@ def test_values_that_underflow_and_roots_of_part_of_a_range(monkeypatch: pytest.
         root = cc._sqrt(form(0.5, [1.0]))
         for found in (root, cc._tanh(root), root.at_least(1.0), cc._sin(root), cc._inverse(form(0.5, [1.0]))):
             assert np.isnan(found.c[0])
+
+
+def test_a_reciprocal_of_a_range_that_does_not_hold_the_centre() -> None:
+    """At least 1/100 of what may be -1 to 1 but is about -1: the line's centre is below 0, the range is above."""
+    x = form(-1.0, [0.0], 2.0, -1.0, 1.0).at_least(0.01)
+    assert x.c[0] < 0 < x.range()[0][0] <= 0.01
+    for sign in (1, -1):
+        found = cc._inverse(x if sign > 0 else -x)
+        lo, hi = np.sort([sign * float(np.ravel(end)[0]) for end in found.range()])
+        assert 0.99 <= lo <= 1.0 and 100.0 <= hi <= 101.0
+    x = form(-1.0, [0.0], 2.0, -1.0, 1.0).at_least(-0.01)
+    assert x.c[0] < x.range()[0][0] < 0 < x.range()[1][0]
+    with np.errstate(all="ignore"):
+        assert np.isnan(cc._inverse(x).range()).all()
+
+
+def test_no_cell_passes_a_pole_between_centre_and_range() -> None:
+    """x+ = 3/2 + (x - 3/2) / 16 + max(1 / max(sin x, 1/1000), 64) - 64: from -1 to about 940."""
+    code = [["sin", 0], ["at_least", 7, 4], ["div", 2, 8], ["at_least", 9, 5], ["sub", 10, 5]]
+    code += [["mul", 0, 3], ["add", 12, 6], ["add", 13, 11], ["add", 14, 1]]
+    step = program(2, [1.0, 1 / 16, 0.001, 64.0, 1.5 - 1.5 / 16], code, [15])
+    certificate = {
+        "network": {"layers": [affine([[0.0]])]},
+        "model": {"name": "pole", "dt": (1.0).hex(), "step": step, "observe": program(1, [], [], [0])},
+        "equilibrium": {"lower": hexed([1.49]), "upper": hexed([1.51])},
+        "core": {"center": hexed([1.5]), "T": hexed([[1.0]]), "radius": (0.5).hex()},
+        "ellipsoids": [],
+        "grids": [{"low": hexed([-4.75]), "width": hexed([6.5]), "angles": [False]}],
+        "records": [[0, 0, 1, 1]],
+        "cells": packed([0]),
+        "domain": {"grid": 0, "lower": hexed([-4.75]), "upper": hexed([1.75]), "volume": (6.0).hex()},
+    }
+    certificate |= {"format": "lipctrl-certificate", "version": 1, "theorem": "region_of_attraction"}
+    with np.errstate(all="ignore"), pytest.raises(cc.Rejected, match="not covered"):
+        cc.derive(certificate)
+    inside = {"grids": [{"low": hexed([1.0]), "width": hexed([1.0]), "angles": [False]}]}
+    inside["domain"] = {"grid": 0, "lower": hexed([1.0]), "upper": hexed([2.0]), "volume": (0.9).hex()}
+    with np.errstate(all="ignore"):
+        assert "Every state of this domain converges." in cc.derive(certificate | inside)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lipctrl.intervals.functions import exp, sin
+from lipctrl.intervals.functions import clip, exp, sin, sqrt
 from lipctrl.intervals.interval import Interval
 from lipctrl.proofs import core
 from lipctrl.proofs.core import (
@@ -371,3 +371,11 @@ def test_of_a_matrix_that_is_not_finite_the_norm_is_infinite(bad: float) -> None
         matrices[(k, *place)] = bad
     found = spectral_norms(matrices)
     assert np.all(found[:4] == np.inf) and 1 <= found[4] <= CLOSE
+
+
+@pytest.mark.parametrize("undefined", [sqrt, lambda v: clip(clip(1.0 / v, -1.0, 1.0), 2.0, 3.0) - 2.0])
+def test_no_core_where_the_map_is_undefined(undefined: Any) -> None:
+    """x+ = x / 2 + 0 phi(x + 1/2), phi undefined below 0, or at 0."""
+    loop = loop_of(lambda x: (0.5 * x + 0.0 * undefined(x + 0.5),), 1)
+    assert prove_core(loop, ball(0.25, n=1), Interval(np.zeros(1))) is not None
+    assert prove_core(loop, ball(1.0, n=1), Interval(np.zeros(1))) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lipctrl.errors import LoopError
 from lipctrl.intervals.dual import Dual
-from lipctrl.intervals.functions import cos
+from lipctrl.intervals.functions import clip, cos
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.plants.model import Model
@@ -236,3 +236,21 @@ def test_krawczyks_operator_in_fractions(n):
             moved = sum(r * Fraction(float(v)) for r, v in zip(rest[i], e, strict=True))
             truth = Fraction(float(center[i])) + moved - sum(Y[i][k] * Fraction(float(value[k])) for k in range(n))
             assert Fraction(float(found.lo[i])) <= truth <= Fraction(float(found.hi[i]))
+
+
+class Pole(Model):
+    """x+ = x / 2 + u - 2; observed is 1 / x between -1 and 1."""
+
+    dt, n_states, n_actions, n_observations = 1.0, 1, 1, 1
+
+    def step(self, x, u):
+        return (0.5 * x[0] + u[0] - 2.0,)
+
+    def observe(self, x):
+        return (clip(1.0 / x[0], -1.0, 1.0),)
+
+
+def test_no_equilibrium_where_the_observation_is_undefined():
+    """At x = 0, though the policy says 2 to all that it may be."""
+    policy = Network([Elementwise("hardtanh", 1, low=2.0, high=3.0)])
+    assert prove_equilibrium(Pole(), policy, np.zeros(1)) is None

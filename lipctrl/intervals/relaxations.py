@@ -72,7 +72,7 @@ def clip_line(l: Array, u: Array, low: ArrayLike, high: ArrayLike) -> Line:  # n
         upper = np.maximum(np.maximum(*ends), np.maximum(*inner))
         lower = np.minimum(np.minimum(*ends), np.minimum(*inner))
         slack = 8.0 * U * (np.abs(start) + np.abs(stop) + np.abs(l) + np.abs(u)) + TINY
-        constant = np.where(l >= high, high, low)
+        constant = np.where(l >= high, high, np.minimum(low, high))
         mu = np.where(inside, 0.0, np.where(outside, constant, 0.5 * (upper + lower)))
         delta = np.where(inside | outside, 0.0, 0.5 * (upper - lower) + slack)
     return lam, mu, delta

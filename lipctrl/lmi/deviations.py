@@ -119,7 +119,14 @@ class Channels:
         """New signals w_i = phi_i(v_i) - phi_i(v_i*) in sectors, |w_i - line_i dv_i| <= error_i.
 
         As w = middle dv + half s, |s| <= |dv|: a narrow sector then gives a small number, no cancellation.
+
+        Raises
+        ------
+        LipctrlError
+            Without bounds: also of an operation that may be undefined, whatever is multiplied by it.
         """
+        if not np.all(np.isfinite([sector.lo, sector.hi, error])):
+            raise LipctrlError("An operation of the model is not bounded, or not defined, on the region.")
         place = len(self.blocks) + 1
         straight = sector.lo == sector.hi
         middle = np.where(straight, sector.lo, sector.mid)
@@ -221,7 +228,7 @@ def loop_signals(
     Raises
     ------
     LipctrlError
-        If something is not bounded on the region (a quotient whose divisor may vanish).
+        If something is not bounded on the region (a quotient whose divisor may vanish, the root of a negative number).
     """
     step, observe = programs
     channels = Channels(len(generators))

@@ -161,3 +161,11 @@ def test_lines_are_close_to_the_best(name: str) -> None:
     best = 0.5 * (rest.max(axis=0) - rest.min(axis=0))
     assert np.all(delta <= 1.05 * best + 1e-12 * (1.0 + np.abs(lower) + np.abs(upper)))
     assert np.all((lam >= 0.0) & (lam <= 1.0))
+
+
+def test_a_clip_to_limits_in_the_wrong_order_gives_the_upper_one() -> None:
+    """min(max(x, 2), 1) = 1 for every x, as numpy has it."""
+    for center in (-3.0, 1.5, 4.0):
+        form = AffineForm(np.array([center]), np.full((1, 1), 0.25)).clip(2.0, 1.0)
+        assert np.clip(center, 2.0, 1.0) == 1.0
+        assert abs(form.center[0] - 1.0) + form.deviation[0] <= 1e-12

@@ -417,3 +417,22 @@ def test_a_required_box_and_a_goal_decide(tmp_path: Path) -> None:
     assert row.verdict is Verdict.INCONCLUSIVE and "required box" in row.reason
     model.goal = Goal(np.ones(4), np.full(4, 0.3))
     assert "goal" in sector_row(model, network, np.zeros(4), 1.0)[0].reason
+
+
+class Rooted(Model):
+    """x+ = x / 2 + 0 sqrt(x + 1/2): no number below -1/2."""
+
+    dt, n_states, n_actions, n_observations = 1.0, 1, 1, 1
+    state_low, state_high, periods = np.array([-4.0]), np.array([4.0]), np.zeros(1)
+    action_low, action_high = np.array([-np.inf]), np.array([np.inf])
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        return (0.5 * x[0] + u[0] + 0.0 * functions.sqrt(x[0] + 0.5),)
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(x)
+
+
+def test_no_ellipsoid_reaches_where_the_equations_are_undefined() -> None:
+    found = find_sector_region(Rooted(), Network([Affine([[0.0]])]), np.zeros(1), time_limit=1.0)
+    assert found is not None and 0.1 < found.ellipsoid.half_widths[0] < 0.5

@@ -31,9 +31,9 @@ def check_model(model: Model) -> None:
     Raises
     ------
     PlantError
-        If an attribute is missing or has the wrong size; if step or observe fails on a kind of number or returns too
-        few or too many of them, depends on something other than its arguments, or is not the program recorded; if
-        full turns of an angle change it.
+        If an attribute is missing or has the wrong size; if step does not clip actions to the limits that the model
+        states; if step or observe fails on a kind of number or returns too few or too many of them, depends on
+        something other than its arguments, or is not the program recorded; if full turns of an angle change it.
     """
     _check_sizes(model)
     programs = record_model(model)
@@ -41,6 +41,7 @@ def check_model(model: Model) -> None:
     _check_parameters(model, programs)
     n, q = model.n_states, len(model.uncertain)
     for values in _points(model):
+        _check_limits(model, programs[0], values)
         given = values[:n], values[n : len(values) - q], values[len(values) - q :]
         _compare("step", model, lambda m, x, u: m.step(x, u), given, programs[0])
         _compare("observe", model, lambda m, x, u: m.observe(x), (given[0], given[1][:0], given[2]), programs[1])
@@ -111,6 +112,27 @@ def _check_parameters(model: Model, programs: Sequence[Program]) -> None:
                 f"The equations of {model.name} do not read the uncertain parameter {name!r}.",
                 "Compute what depends on it in step or observe, from the attribute of this name.",
             )
+
+
+def _check_limits(model: Model, step: Program, values: Array) -> None:
+    """Whether an action beyond a limit does what one on it does: the proof is about step, an actuator obeys its limit.
+
+    Limits that may depend on an uncertain parameter: only whether there are any.
+    """
+    for i in range(model.n_actions):
+        for side, limit, sign in (("low", model.action_low[i], -1.0), ("high", model.action_high[i], 1.0)):
+            if not np.isfinite(limit):
+                continue
+            room = sign * (1.0 + abs(limit))
+            ends = np.array([values, values])
+            ends[:, model.n_states + i] = limit + room * np.array([1.0, 3.0] if model.uncertain else [0.0, 1.0])
+            with np.errstate(all="ignore"):
+                on, beyond = (np.array(step(tuple(end)), dtype=np.float64) for end in ends)
+            if np.any(np.abs(beyond - on) > _AGREE * (1.0 + np.abs(on))):
+                raise PlantError(
+                    f"The action_{side} of {model.name} is {limit:g} for action {i}, but its step does not clip it.",
+                    "Clip the action in step with lipctrl.intervals.functions.clip, or state infinite limits.",
+                )
 
 
 def _points(model: Model) -> Iterator[Array]:

@@ -77,6 +77,11 @@ WRONG = {
     "short names": (Own(state_names=("p",)), "state_names"),
     "short box": (Own(state_low=np.zeros(1)), "state_low"),
     "scalar limits": (Own(action_low=-1.0), "action_low"),
+    "limits that step ignores": (Own(action_low=np.array([-1.0])), "does not clip"),
+    "upper limit ignored": (
+        Own(action_high=np.array([0.5]), step=lambda x, u: (x[0], clip(u[0], -9.0, 0.6))),
+        "not clip",
+    ),
     "box upside down": (Own(state_low=np.array([3.0, 3.0]), state_high=np.array([-3.0, 3.0])), "low <= high"),
     "endless box": (Own(state_low=np.array([-np.inf, -3.0])), "finite"),
     "list of periods": (Own(periods=[0.0, 0.0]), "numpy array"),

@@ -99,7 +99,7 @@ MODULES: dict[str, list[str]] = {
     "theorems/sector_region": SECTORS,
     "theorems/disturbed": [T + "test_disturbed.py"],
     "theorems/attained": [T + "test_lipschitz.py"],
-    "theorems/rows": [T + "test_loops.py"],
+    "theorems/rows": [*STATEMENTS, T + "test_loops.py"],
     "theorems/spectral": [T + "test_lipschitz.py"],
     "theorems/lipschitz": [*STATEMENTS, T + "test_lipschitz.py"],
     "theorems/hinf": [*STATEMENTS, T + "test_hinf.py"],

@@ -349,17 +349,19 @@ def test_observations_of_a_region_are_all_in_its_input_set(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dt", "rate"), [(0.1, 0.5), (0.1, 0.9), (0.1, 0.999), (0.0, -3.0), (0.0, -40.0), (0.0, -1e-3)]
+    ("dt", "true"),
+    [
+        *((0.1, true) for true in (1.0, 0.75, 0.19, 2e-3, 1.5 * 2.0**-33, 0.75 * 2.0**-33, -0.02)),
+        *((0.0, true) for true in (400.0, 80.0, 6.0, 2e-3, -2e-3)),
+    ],
 )
-def test_decay_is_the_largest_power_of_two_that_is_true(dt: float, rate: float) -> None:
+def test_decay_is_the_largest_power_of_two_that_is_true(dt: float, true: float) -> None:
     """x+ = a x: V+ = a^2 V; dx/dt = a x: dV/dt = 2 a V. The multipliers of a zero policy cost nothing."""
+    rate = np.sqrt(1.0 - true) if dt else -true / 2
     loop = Loop(Plant([[rate]], [[1.0]], [[1.0]], dt=dt), Network([Affine([[0.0]])]))
-    statement = lyapunov.state(loop, None)
-    eta = proved_decay(statement, {"P": np.eye(1)})
-    true = 1 - rate**2 if dt else -2 * rate
-    first = 1 if dt else -6
-    assert eta <= true
-    assert eta == 2.0**-first or 2 * eta > true
+    eta = proved_decay(lyapunov.state(loop, None), {"P": np.eye(1)})
+    powers = [2.0**-k for k in range(1 if dt else -6, 34)]
+    assert eta == max((power for power in powers if power < true), default=0.0)
 
 
 def test_certificates_of_small_gain_are_accepted_as_they_are(tmp_path: Path) -> None:

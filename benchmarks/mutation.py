@@ -622,10 +622,11 @@ lot were tried against those of its tests that run the line, slow ones left out:
 alive; of modules with a search in them, the functions that state or prove. A mutant is told from others by its line, so
 that equal changes of equal lines of one function count once. "Drawn" and "dead then": those tried before tests were
 written against the survivors of their lot (of equilibria, deviations, sector_region and the writers of certificates
-tests had been added just before). "Tried now": these with today's tests, without those whose lines are gone, and all
-that were tried later (nine tenths of proofs/check, and new lines). Every living one was looked at, with the rule that
-calls it harmless (mutation_reviews.py): the program with the change is as sound as the one without; what no rule names
-is open. Not part of this: intervals, networks, plants and solvers."""
+tests had been added just before; of check_cells, drawn in four lots, against those of the lots before; of rows by tests
+of something else). "Tried now": these with today's tests, without those whose lines are gone, and all that were tried
+later (nine tenths of proofs/check, and new lines). A rule (mutation_reviews.py) calls harmless what was looked at: the
+program with the change is as sound as the one without. What no rule names is open: it was drawn last, and not looked at
+yet. Not part of this: intervals, networks, plants and solvers."""
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import runpy
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lipctrl.pipeline import certify
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
-from lipctrl.results import Trust, Verdict
+from lipctrl.results import Report, Trust, Verdict
 from lipctrl.theorems.region_row import DOMAIN, GOAL
 from lipctrl.tools.report import report_json
 
@@ -25,8 +26,13 @@ pytestmark = pytest.mark.usefixtures("processor_time")
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
 
+@functools.cache
+def eight_seconds() -> Report:
+    return certify(POLICIES / "pendulum-sac", nonlinear=True, time_limit=8)
+
+
 def test_most_of_the_cylinder_is_certified_for_the_nonlinear_loop(tmp_path):
-    report = certify(POLICIES / "pendulum-sac", nonlinear=True, time_limit=8)
+    report = eight_seconds()
     assert report.verdict is Verdict.CERTIFIED
     assert report.trust is Trust.PROVED
     assert report.model == "nonlinear"
@@ -96,7 +102,7 @@ def test_a_box_is_certified_as_a_whole_or_refuted_by_what_rests_in_it(tmp_path):
     for row in small:
         code, text = check_cells.check(write_certificate(row.certificate, tmp_path / "box.json"))
         assert code == 0 and "Every state of this domain converges." in text
-    part = certify(POLICIES / "pendulum-sac", time_limit=8).theorems[-1]
+    part = eight_seconds().theorems[-1]
     code, text = check_cells.check(write_certificate(part.certificate, tmp_path / "box.json"))
     assert code == 0 and "Every state" not in text
     saddle = certify(POLICIES / "pendulum-sac", time_limit=2, box=([0.3, -0.5], [0.5, 0.5])).theorems[-1]

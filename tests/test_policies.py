@@ -158,7 +158,7 @@ def test_the_cart_pole_agent_balances_and_has_a_proved_neighbourhood() -> None:
     equilibria = [e for e in find_resting(CartPole(), network).equilibria if e.in_goal]
     assert len(equilibria) == 1 and 0.9 < equilibria[0].spectral_radius < 0.99
     assert equilibria[0].x == pytest.approx([0.229, 0, 0, 0], abs=1e-3)
-    region = find_level_region(CartPole(), network, equilibria[0].x, time_limit=12.0, max_steps=0)
+    region = find_level_region(CartPole(), network, equilibria[0].x, time_limit=6.0, max_steps=0)
     assert region is not None and len(region.levels) >= 2 and region.volume > 1.0
 
 

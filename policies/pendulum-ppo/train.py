@@ -16,8 +16,10 @@ FOLDER = Path(__file__).resolve().parent
 SEED = 2
 
 
-def train(timesteps: int = 150_000, seed: int = SEED) -> tuple[PPO, VecNormalize]:
-    env = VecNormalize(make_vec_env("Pendulum-v1", 8, seed=seed), gamma=0.95)
+def train(
+    timesteps: int = 150_000, seed: int = SEED, wrapper: type[gymnasium.Wrapper] | None = None
+) -> tuple[PPO, VecNormalize]:
+    env = VecNormalize(make_vec_env("Pendulum-v1", 8, seed=seed, wrapper_class=wrapper), gamma=0.95)
     model = PPO(
         "MlpPolicy",
         env,

@@ -36,12 +36,12 @@ def network_of(policy: Any) -> Network:
 
 
 def check_fit(policy: Any, network: Network, dynamics: Dynamics) -> None:
-    """Whether the policy acts on this plant at all: sizes, order of the observations, a feedback law.
+    """Whether the policy acts on this plant at all: sizes, limits of actions, order of observations, a feedback law.
 
     Raises
     ------
     LoopError
-        If not. Without knowledge of the bounds of the observations their order cannot be checked.
+        If not. What has no known or finite bounds cannot be checked by them.
     """
     if getattr(policy, "output", "action") != "action":
         raise LoopError(
@@ -59,24 +59,45 @@ def check_fit(policy: Any, network: Network, dynamics: Dynamics) -> None:
             f"gives {dynamics.n_observations} observations and takes {dynamics.n_actions} actions.",
             "Give the plant that the policy was trained on. Check whether the training added inputs (the time).",
         )
-    space = getattr(policy, "observation_space", None)
-    theirs = [getattr(space, "low", None), getattr(space, "high", None)]
-    ours = [dynamics.observation_low, dynamics.observation_high]
-    if any(bound is None for bound in (*theirs, *ours)):
+    pair = _bounds(policy, "action_space", dynamics.action_low, dynamics.action_high)
+    uncertain = getattr(dynamics, "uncertain", {})  # limits may depend on them
+    if pair is not None and not uncertain and np.all(np.isfinite(pair)) and not _same(*pair):
+        raise LoopError(
+            f"The policy was trained to act within {_words(pair[0])}, but {dynamics.name} takes {_words(pair[1])}.",
+            "Give the plant of the training, with its wrapper of the actions (RescaleAction). To ask for other limits "
+            "on purpose, give the network alone: policy.network.",
+        )
+    pair = _bounds(policy, "observation_space", dynamics.observation_low, dynamics.observation_high)
+    if pair is None or _same(*pair):
         return
-    trained, given = np.array(theirs, dtype=np.float64), np.array(ours, dtype=np.float64)
-    if trained.shape != given.shape or np.allclose(trained, given, rtol=1e-5):
-        return
-    words = f"its upper bounds are {trained[1].tolist()}, those of {dynamics.name} {given[1].tolist()}."
-    if np.allclose(np.sort(trained), np.sort(given), rtol=1e-5):
+    words = f"its bounds are {_words(pair[0])}, those of {dynamics.name} {_words(pair[1])}."
+    if _same(np.sort(pair[0]), np.sort(pair[1])):
         raise LoopError(
             f"The policy was trained on the observations in another order: {words}",
             "Give the plant with the order of the training.",
         )
-    if np.all(np.isfinite(trained)) and np.all(np.isfinite(given)):
+    if np.all(np.isfinite(pair)):
         raise LoopError(
             f"The policy was trained on other observations: {words}", "Give the plant that the policy was trained on."
         )
+
+
+def _bounds(policy: Any, name: str, low: Array | None, high: Array | None) -> tuple[Array, Array] | None:
+    """Bounds (low, high) of a space of the policy and those of the plant, if both are known and of one size."""
+    space = getattr(policy, name, None)
+    theirs = [getattr(space, "low", None), getattr(space, "high", None)]
+    if any(bound is None for bound in (*theirs, low, high)):
+        return None
+    trained, given = np.array(theirs, dtype=np.float64), np.array([low, high], dtype=np.float64)
+    return (trained, given) if trained.shape == given.shape else None
+
+
+def _same(a: Array, b: Array) -> bool:
+    return np.allclose(a, b, rtol=1e-5)  # spaces are kept in float32
+
+
+def _words(bounds: Array) -> str:
+    return f"{bounds[0].tolist()} to {bounds[1].tolist()}"
 
 
 def dynamics_of(

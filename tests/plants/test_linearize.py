@@ -357,6 +357,27 @@ def test_a_policy_trained_on_another_order_of_observations_is_refused():
     linearize("Pendulum-v1", Trained(upright(), observation_space=gymnasium.spaces.Box(-high, high)))
 
 
+def test_a_policy_trained_to_act_within_other_limits_is_refused():
+    """So does Stable-Baselines3: a policy trained under RescaleAction is meant for the environment in its wrapper."""
+    rescaled = wrappers.RescaleAction(environments.Spring(), np.float32(-1), np.float32(1))
+    trained = Trained(ZERO_2, action_space=rescaled.action_space)
+    with pytest.raises(
+        LoopError, match=r"within \[-1\.0\] to \[1\.0\], but Spring takes \[-2\.0\] to \[2\.0\]"
+    ) as caught:
+        linearize(environments.Spring(), trained, target=[0, 0])
+    assert "RescaleAction" in caught.value.advice
+    linearize(rescaled, trained, target=[0, 0])
+    linearize(environments.Spring(), trained.network, target=[0, 0])
+    linearize(Plant(0.5 * np.eye(2), [[0.0], [0.1]], np.eye(2), dt=0.1), trained)
+
+
+def test_limits_that_depend_on_an_uncertain_parameter_are_not_compared():
+    space = gymnasium.spaces.Box(-2, 2, (1,))
+    linearize(Pendulum().with_uncertain({"max_torque": (1.5, 2.0)}), Trained(upright(), action_space=space))
+    with pytest.raises(LoopError, match="act within"):
+        linearize(Pendulum(max_torque=1.5), Trained(upright(), action_space=space))
+
+
 @pytest.mark.parametrize("knowledge", [{"output": "logits"}, {"time_input": True}, {"history_input": True}])
 def test_a_policy_that_is_no_feedback_law_is_refused(knowledge):
     with pytest.raises(LoopError) as caught:

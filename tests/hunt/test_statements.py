@@ -314,6 +314,10 @@ def test_faces_of_the_box_bound_the_level(seed: int, monkeypatch: pytest.MonkeyP
     assert not holds(lmi, {"P": P, "level": np.array([largest * (1 + 1e-6)])})
     assert not holds(lmi, {"P": -P, "level": np.array([level])})
     assert small_gain._largest_level(plant, P, 0 * box) is None
+    if n > 1:
+        skew = P.copy()
+        skew[0, 1] += 1e-6
+        assert small_gain._largest_level(plant, skew, box) is None
     assert not holds(lmi, {"P": P, "level": np.array([-level])})
     assert [(v.name, v.size) for v in lmi.variables] == [("P", n), ("level", 1)]
     half_blind = Plant(np.eye(n), np.ones((n, 1)), np.vstack([C[:1], 0 * C[:1]]), dt=0.1)

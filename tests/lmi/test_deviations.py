@@ -7,10 +7,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from lipctrl.errors import LipctrlError
 from lipctrl.intervals.ball import Ball
 from lipctrl.intervals.interval import Interval
+from lipctrl.lmi.blocks import dense
 from lipctrl.lmi.deviations import CONSTANT, PARAMETER, STATE, Channels, Deviation, stack
 from lipctrl.lmi.lmi import Factor, selector
 
@@ -90,6 +93,105 @@ def test_the_roundings_of_a_line_and_of_a_map_count() -> None:
         assert any(errors) and sum(e**2 for e in errors) <= Fraction(float(found.r[0])) ** 2
 
 
+def fractions(values: np.ndarray) -> list[Fraction]:
+    return [Fraction(float(v)) for v in np.ravel(values)]
+
+
+def holds_beyond(bound: Fraction, known: Fraction, rest: list[Fraction]) -> bool:
+    """Whether known + |rest|_2 <= bound."""
+    return bound >= known and (bound - known) ** 2 >= sum(v**2 for v in rest)
+
+
+NUMBER = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 2.0**-600, -(2.0**-600), 1 + 2.0**-52]), st.floats(-4.0, 4.0))
+SIZE = NUMBER.map(abs)
+END = st.one_of(
+    st.sampled_from([0.0, 1.0, 1 + 2.0**-52, -1.0, -1 - 2.0**-52]), st.floats(0.001, 4.0), st.floats(-4.0, -0.001)
+)
+T = 2.0**-600
+
+
+@settings(max_examples=100, deadline=None)
+@given(END, END, NUMBER, st.tuples(NUMBER, NUMBER), SIZE, SIZE)
+@example(1.0, 3.0, 1.0, (1.0, 2.0), 0.0, 0.0)
+@example(1.0, 1 + 2.0**-52, T, (0.0, 0.0), T, 0.0)
+@example(-1.0, -1 + 2.0**-53, 0.0, (0.0, 0.0), 0.0, 0.0)
+def test_a_channel_covers_its_sector_and_what_its_line_leaves_out(
+    a: float, b: float, slope: float, g: tuple[float, float], r: float, error: float
+) -> None:
+    """In fractions: [lo, hi] in middle +- half, |line| r + error + |line G - G_w| <= r_w; and little more than that."""
+    lo, hi = sorted((a, b))
+    channels, v = Channels(2), deviation((0.0, 0.0), [*g], r)
+    w = channels.add(v, Interval(np.array([lo]), np.array([hi])), np.array([slope]), np.array([error]), v.rest)
+    line = Fraction(slope)
+    lost = [line * x - y for x, y in zip(fractions(v.G), fractions(w.G), strict=True)]
+    assert holds_beyond(*fractions(w.r), abs(line) * Fraction(r) + Fraction(error), lost)
+    assert w.r[0] <= (abs(slope) * (r + 1e-15 * np.hypot(*g)) + error) * CLOSE + 1e-140
+    around = dense(w.rows.blocks[0])
+    assert around.is_exact and around.mid[0, 1] == 0.0
+    middle = Fraction(float(around.mid[0, 0]))
+    half = fractions(dense(w.rows.blocks[1]).mid)[0] if lo < hi else Fraction(0)
+    assert middle - half <= Fraction(lo) <= Fraction(hi) <= middle + half
+    assert half <= (Fraction(hi) - Fraction(lo)) / 2 + Fraction(1e-15 * max(abs(lo), abs(hi)) + 1e-300)
+
+
+def test_the_error_of_a_gain_in_fractions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """|g - line| |dv| <= error at either end of the gain, for the largest deviations."""
+    errors: list[np.ndarray] = []
+    monkeypatch.setattr(Channels, "add", lambda self, v, sector, line, error, rest: errors.extend([line, error]))
+    rng = np.random.default_rng(6)
+    for _ in range(50):
+        v, ends = (
+            deviation((0.0, 0.0), [0.0, rng.uniform(0.1, 4.0)], rng.uniform(0.0, 4.0)),
+            np.sort(rng.normal(size=2)),
+        )
+        Channels(2)._gain(Interval(ends[:1], ends[1:]), v, v.rest)
+        (line,), (error,) = (fractions(each) for each in errors[-2:])
+        largest = fractions(v.G)[1] + fractions(v.r)[0]
+        assert error >= max(abs(end - line) for end in fractions(ends)) * largest
+
+
+@settings(max_examples=60, deadline=None)
+@given(*(st.tuples(*[kind] * 6) for kind in (NUMBER, SIZE, NUMBER)), st.tuples(SIZE, SIZE, SIZE))
+@example((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (0.0,) * 6, (1.0,) * 6, (0.0,) * 3)
+@example((0.0,) * 6, (2.0**-985,) * 6, (0.0,) * 6, (1.0,) * 3)
+@example((0.0, 1.0, 0.1, T, T, T), (T, 0.0, T, 0.0, T, 0.1), (0.1, 0.7, 0.3, T, T, T), (T, 0.3, T))
+def test_linear_maps_in_fractions(
+    mid: tuple[float, ...], rad: tuple[float, ...], g: tuple[float, ...], r: tuple[float, ...]
+) -> None:
+    """Of two rows of three numbers: |M| r + |M G - G'| <= r' for each M at the ends of the ball."""
+    ball = Ball(np.reshape(mid, (2, 3)), np.reshape(rad, (2, 3)))
+    parts = [deviation((0.0, 0.0), [*g[2 * i : 2 * i + 2]], r[i]) for i in range(3)]
+    inputs = stack(parts)
+    moved = inputs.affine(ball, np.zeros(2))
+    columns, d = [fractions(inputs.G[:, j]) for j in range(2)], fractions(inputs.r)
+    for i in range(2):
+        for signs in product((-1, 1), repeat=3):
+            row = [m + s * e for m, e, s in zip(fractions(ball.mid[i]), fractions(ball.radius[i]), signs, strict=True)]
+            lost = [
+                sum(m * x for m, x in zip(row, column, strict=True)) - Fraction(float(moved.G[i, j]))
+                for j, column in enumerate(columns)
+            ]
+            assert holds_beyond(Fraction(float(moved.r[i])), sum(abs(m) * x for m, x in zip(row, d, strict=True)), lost)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(NUMBER, NUMBER), SIZE)
+@example((T, T), T)
+def test_the_reach_in_fractions(g: tuple[float, float], r: float) -> None:
+    v = deviation((0.0, 0.0), [*g], r)
+    assert holds_beyond(*fractions(v.reach), Fraction(r), fractions(v.G))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_gain_has_room_for_other_roundings(size: float) -> None:
+    """A part in 2^30 or so of the larger end, on either side."""
+    channels, v = Channels(2), deviation((1.0, 1.0), [3.0, 4.0], 2.0)
+    channels._gain(Interval(np.array([-2.0 * size]), np.array([size])), v, v.rest)
+    ((sector, _),) = channels.blocks
+    for room in (-2.0 * size - sector.lo[0], sector.hi[0] - size):
+        assert 2.0**-32 <= room / (2.0 * size) <= 2.0**-28
+
+
 def test_channels_are_placed_one_after_the_other_and_straight_ones_are_no_signals() -> None:
     """s = dv for a sector of no width; else w = middle dv + half s over the signals so far."""
     channels = Channels(2)
@@ -117,9 +219,9 @@ def test_kinds_of_products_and_quotients() -> None:
             other = channels.given(Interval(*(np.array([v]) for v in spread)), kind) if kind < STATE else deviation(
                 spread, [0.0, 1.0], 0.0
             )  # fmt: skip
-            for given in ([x, other], [other, x]) if operation == "mul" else ([x, other],):
+            for pair in ([x, other], [other, x]) if operation == "mul" else ([x, other],):
                 channels.blocks.clear()
-                out = channels._instruction(operation, given)
+                out = channels._instruction(operation, pair)
                 assert len(channels.blocks) == count and out.kind == STATE
                 assert out.rest.lo[0] <= value <= out.rest.hi[0] and out.rest.width[0] < 1e-12
                 for z in Z:
@@ -158,3 +260,16 @@ def test_rows_of_what_is_stacked() -> None:
     assert np.array_equal(both.rows.dense((2,)), [[0.0, 0.0], [1.0, 0.0]]) and both.rows.rows == 2
     assert both.G.tolist() == [[1.0, 2.0], [4.0, 5.0]] and both.r.tolist() == [3.0, 6.0] and both.kind == STATE
     assert (both.rest.lo.tolist(), both.rest.hi.tolist()) == ([0.0, 2.0], [1.0, 3.0])
+
+
+def test_what_is_stacked_may_lack_blocks_of_the_others() -> None:
+    """Two rows over (e, w_1) and three over w_2: a row of zeros each, of the block's own width."""
+    G, rest = np.arange(10.0).reshape(5, 2), Interval(np.arange(5.0))
+    blocks = {0: np.arange(6.0).reshape(2, 3), 1: np.array([[7.0], [8.0]]), 2: np.arange(12.0).reshape(3, 4)}
+    first = Deviation(rest[:2], Factor(2, {k: Ball.exact(blocks[k]) for k in (0, 1)}), G[:2], np.ones(2), PARAMETER)
+    second = Deviation(rest[2:], Factor(3, {2: Ball.exact(blocks[2])}), G[2:], np.zeros(3), STATE)
+    for parts, kind in (([first, second], STATE), ([first, first], PARAMETER), ([second, first], STATE)):
+        both = stack(parts)
+        alone = [part.rows.dense((3, 1, 4)) for part in parts]
+        assert np.array_equal(both.rows.dense((3, 1, 4)), np.vstack(alone)) and both.kind == kind
+        assert both.rows.rows == sum(len(rows) for rows in alone) == len(both.r) == len(both.rest.lo)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
+from lipctrl.errors import LoopError
 from lipctrl.plants.plant import Plant
 from lipctrl.results import Trust
 from lipctrl.theorems import hinf
@@ -80,3 +81,11 @@ def test_weights_and_shift_change_the_norm_as_theory_says():
     values, _ = hinf.prove(hinf.state(plant, K, weight_u, weight_y))
     same = Plant(plant.A + plant.B @ K @ plant.C, plant.B / weight_u, weight_y[:, None] * plant.C, dt=plant.dt)
     assert np.sqrt(values["gamma_sq"][0]) == pytest.approx(peak_gain(same), rel=1e-5)
+
+
+def test_no_shift_of_a_plant_with_any_feedthrough():
+    for D in ([[0, 0.5], [0, 0], [0, 0]], [[1e-300, 0], [0, 0], [0, 0]], np.ones((3, 2))):
+        plant = Plant([[0.5]], [[1.0, 2.0]], [[1.0], [2.0], [3.0]], D, dt=0.1)
+        with pytest.raises(LoopError, match="feedthrough"):
+            hinf.state(plant, np.zeros((2, 3)))
+        hinf.state(plant)

@@ -106,6 +106,7 @@ def test_every_enclosed_jacobian_must_be_unstable(
     ("P", "A"),
     [([[-1.0]], [[0.5]]), ([[1.0]], [[0.5]]), ([[0.0]], [[2.0]]), (np.eye(2), 2 * np.eye(2)),
      ([[-1.0, 1.0], [0.0, -1.0]], 2 * np.eye(2)), ([[np.inf, 0.0], [0.0, -1.0]], 2 * np.eye(2)),
+     ([[-1.0, 0.0, np.inf], [0.0, -1.0, 0.0], [np.inf, 0.0, -1.0]], 2 * np.eye(3)),
      (np.full((2, 2), np.nan), 2 * np.eye(2))],
 )  # fmt: skip
 def test_numbers_that_prove_nothing(P: Any, A: Any, monkeypatch: pytest.MonkeyPatch) -> None:

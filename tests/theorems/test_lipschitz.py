@@ -199,6 +199,13 @@ def test_boxes_that_are_none_are_refused(side, place, bad):
         box_region(tuple(region), 2)
 
 
+def test_sides_of_another_shape_are_named():
+    with pytest.raises(NetworkError, match=r"sides of shape \(2,\) and \(3,\), expected \(2,\)"):
+        box_region((np.zeros(2), np.ones(3)), 2)
+    with pytest.raises(NetworkError, match=r"sides of shape \(3,\) and \(2,\), expected \(2,\)"):
+        box_region((np.zeros(3), np.ones(2)), 2)
+
+
 def test_a_box_is_held_by_its_input_set():
     """Center less half width and more, in fractions; a side of no width stays a number."""
     rng = np.random.default_rng(1)

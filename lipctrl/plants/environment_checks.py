@@ -40,20 +40,15 @@ def essential_wrappers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Wrapper[A
     kept: list[gymnasium.Wrapper[Any, Any, Any, Any]] = []
     while isinstance(env, gymnasium.Wrapper):
         cls = type(env)
-        plain_observation = isinstance(env, gymnasium.ObservationWrapper) and (
-            cls.step is gymnasium.ObservationWrapper.step
-        )
-        plain_action = isinstance(env, gymnasium.ActionWrapper) and cls.step is gymnasium.ActionWrapper.step
         if cls.__name__ == "NormalizeObservation":
             raise GymnasiumError(
                 "The environment is wrapped in NormalizeObservation, whose running statistics are hidden state.",
                 "Give the environment without it, and its statistics to the policy: they are part of the deployed map.",
             )
-        plain_reward = isinstance(env, gymnasium.RewardWrapper) and cls.step is gymnasium.RewardWrapper.step
         known = cls.__name__ in TRANSPARENT and cls.__module__.split(".")[0] in ("gymnasium", "stable_baselines3")
-        if plain_observation or plain_action:
+        if does_only(env, gymnasium.ObservationWrapper) or does_only(env, gymnasium.ActionWrapper):
             kept.append(env)
-        elif not (known or plain_reward):
+        elif not (known or does_only(env, gymnasium.RewardWrapper)):
             raise GymnasiumError(
                 f"The wrapper {cls.__name__} may change what the policy sees or does, in a way that cannot be undone.",
                 "Give the environment without it: environment.unwrapped. A policy with memory or a time input makes no "
@@ -61,6 +56,12 @@ def essential_wrappers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Wrapper[A
             )
         env = env.env
     return kept
+
+
+def does_only(env: Any, kind: type[gymnasium.Wrapper[Any, Any, Any, Any]]) -> bool:
+    """Whether a wrapper steps and resets as this kind of wrapper does, so that its one function is all it changes."""
+    cls = type(env)
+    return isinstance(env, kind) and cls.step is kind.step and cls.reset is kind.reset
 
 
 def check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:

@@ -15,6 +15,7 @@ from lipctrl.plants.dynamics import Dynamics, LinearDynamics
 from lipctrl.plants.environment import StateSpaceEnv
 from lipctrl.plants.environment_checks import (
     check_spaces,
+    does_only,
     essential_wrappers,
     make_environment,
     name_of,
@@ -134,7 +135,7 @@ class EnvironmentDynamics(Dynamics):
     def _step(self, u: Array) -> Any:
         action: Any = u.copy()
         for wrapper in self._wrappers:
-            if isinstance(wrapper, gymnasium.ActionWrapper):
+            if does_only(wrapper, gymnasium.ActionWrapper):
                 action = wrapper.action(action)
         try:
             return self._env.step(action)[0]
@@ -146,7 +147,7 @@ class EnvironmentDynamics(Dynamics):
 
     def _seen(self, observation: Any) -> NDArray[Any]:
         for wrapper in reversed(self._wrappers):
-            if isinstance(wrapper, gymnasium.ObservationWrapper):
+            if does_only(wrapper, gymnasium.ObservationWrapper):
                 observation = wrapper.observation(observation)
         return np.asarray(observation)
 

@@ -120,8 +120,6 @@ def dynamics_of(
     if isinstance(env, Plant):
         dynamics = LinearDynamics(env)
     elif isinstance(env, Dynamics):
-        if isinstance(env, Model):
-            check_model(env)
         dynamics = env
     elif isinstance(env, str) and (model := model_by_id(env)) is not None:
         dynamics = model
@@ -152,6 +150,8 @@ def dynamics_of(
         raise PlantError(
             f"dt = {dt:g} was given, but {dynamics.name} has dt = {dynamics.dt:g}.", "Leave dt away, or correct it."
         )
+    if isinstance(dynamics, Model):  # of an environment, too
+        check_model(dynamics)
     wanted = goal or _goal(dynamics.goal, target, tolerance, dynamics)
     if wanted is not None and wanted.n_states != dynamics.n_states:
         raise PlantError(

@@ -183,6 +183,30 @@ class Rewarded(gymnasium.RewardWrapper):
         return self.env.step(-action)
 
 
+class Loose(gymnasium.ActionWrapper):
+    """Draws its gain at reset."""
+
+    gain = 1.0
+
+    def reset(self, **keywords):
+        observation, info = super().reset(**keywords)
+        self.gain = self.unwrapped.np_random.uniform(-2.0, 2.0)
+        return observation, info
+
+    def action(self, action):
+        return self.gain * action
+
+
+class Both(gymnasium.ObservationWrapper, gymnasium.ActionWrapper):
+    """Of the two, the first alone steps: the action is never turned round."""
+
+    def observation(self, observation):
+        return 3.0 * observation
+
+    def action(self, action):
+        return -action
+
+
 class Stronger(StateSpaceEnv):
     """Twice the input that its plant says."""
 
@@ -194,6 +218,13 @@ class Nominal(environments.Spring):
     """A nonlinear environment that keeps a linear plant for its own use."""
 
     plant = Plant([[0.5, 0.0], [0.0, 0.5]], [[0.0], [0.1]], np.eye(2), dt=0.1)
+
+
+def test_a_wrapper_of_two_kinds_does_what_its_step_does():
+    env, zero = Both(environments.Spring()), np.zeros((1, 2))
+    plant = linearize(env, Network([Affine(zero)]), target=[0, 0])
+    assert np.allclose(plant.B, linearize(environments.Spring(), ZERO_2, target=[0, 0]).B, atol=1e-9)
+    assert np.allclose(plant.C, [[3.0, 0.0], [0.0, 6.0]], atol=1e-9)
 
 
 def test_an_environment_is_what_it_does_and_not_the_plant_it_carries():
@@ -298,7 +329,9 @@ def test_saturation_and_kinks_of_the_policy_are_named():
             "expected a Box with one axis|cannot be undone",
         ),
         (lambda: wrappers.TimeAwareObservation(wrappers.TimeLimit(environments.Spring(), 9)), "cannot be undone"),
-        (lambda: wrappers.StickyAction(environments.Spring(), 0.5), "random|hidden state"),
+        (lambda: wrappers.StickyAction(environments.Spring(), 0.5), "cannot be undone"),
+        (lambda: wrappers.DelayObservation(environments.Spring(), 1), "cannot be undone"),
+        (lambda: Loose(environments.Spring()), "wrapper Loose may change"),
         (lambda: Monitor(environments.Spring()), "wrapper Monitor may change"),
         (lambda: Rewarded(environments.Spring()), "wrapper Rewarded may change"),
         (lambda: gymnasium.make_vec("Pendulum-v1", 2), "expected one"),

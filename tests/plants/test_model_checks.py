@@ -6,6 +6,7 @@ import math
 from itertools import count
 from types import SimpleNamespace
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from lipctrl.networks.network import Affine, Network
 from lipctrl.plants.goal import Goal
 from lipctrl.plants.model import Model
 from lipctrl.plants.model_checks import angles_of, check_model
+from lipctrl.plants.model_environment import ModelEnv
 from lipctrl.plants.models import ENVIRONMENT_IDS, model_by_id
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.program import record
@@ -96,6 +98,20 @@ def test_what_is_no_model_is_refused(name):
     model, words = WRONG[name]
     with pytest.raises(PlantError, match=words):
         certify(POLICY, model, target=[0.0, 0.0], time_limit=1)
+
+
+@pytest.mark.parametrize("by_id", [False, True])
+def test_the_model_of_an_environment_is_checked(by_id):
+    """It clips the action, its model's step does not: x+ = 1.2 x + u, |u| <= .1, leaves from .9 and was certified."""
+    limits = {"action_low": np.array([-0.1]), "action_high": np.array([0.1])}
+    model = Own(step=lambda x, u: (1.2 * x[0] + u[0], 0.5 * x[1]), goal=Goal([0.0, 0.0], 0.3), **limits)
+    env = ModelEnv(model)
+    if by_id:
+        gymnasium.register("Unclipped-v0", lambda: ModelEnv(model))
+        env = "Unclipped-v0"
+    with pytest.raises(PlantError, match="does not clip"):
+        certify(Network([Affine([[-0.9, 0.0]])]), env, time_limit=1)
+    gymnasium.registry.pop("Unclipped-v0", None)
 
 
 def test_a_missing_attribute_is_named():

@@ -123,6 +123,7 @@ def test_shapes_and_dtypes_are_checked():
             as_shape(wrong)
     assert as_dtype(Global("numpy", "float32")) == np.dtype("f4")
     assert as_dtype("b1") == np.dtype(bool)
+    assert as_dtype(Record(Global("numpy", "dtype"), ("<f4", False, True), state=(3, ">"))) == np.dtype(">f4")
     for wrong in ("O", "S4", "f16", Global("os", "system"), None, [("a", "f4")]):
         with pytest.raises(LoadError):
             as_dtype(wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -298,6 +299,11 @@ def test_plain_weights(tmp_path):
         with pytest.raises(LoadError) as caught:
             load_policy(path)
         assert caught.value.advice
+    np.savez(path, **weights)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("W1", archive.read("W0.npy"))
+    with pytest.raises(LoadError, match="twice"):
+        load_policy(path)
     np.savez(path, **weights)
     for arguments in ({"output": "logits"}, {"vecnormalize": path}):
         with pytest.raises(LoadError):

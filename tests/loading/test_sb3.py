@@ -436,6 +436,9 @@ def test_forms_that_would_confuse_a_reader(rng):
     refuse(keywords(clip_mean=fragment(float("inf"))), match="finite")
     pairs = name("collections", "OrderedDict") + b")R(" + deep(9000) + b"Nu"
     refuse(sb3_zip(PPO, state, OBSERVATION, ACTION, pairs), match="key")
+    relu = b"(" + fragment("activation_fn") + name("torch.nn.modules.activation", "ReLU") + b"t"
+    given = name("collections", "OrderedDict") + b"(](" + relu + b"etR"  # OrderedDict([("activation_fn", ReLU)])
+    refuse(sb3_zip(PPO, state, OBSERVATION, ACTION, given), match="not a dictionary")
     escape = name("my.module", "Mish\x1b[2J")
     assert "\x1b" not in str(refuse(keywords(activation_fn=escape), UnsupportedPolicyError))
     assert "\x1b" not in str(refuse(keywords(**{"a\x1b[2J": b"N"}), UnsupportedPolicyError))

@@ -59,6 +59,14 @@ def test_strides_and_offsets():
     np.testing.assert_array_equal(read_state_dict(one((3,), (0,), 2), "x")["w"], [2, 2, 2])
 
 
+def parameter(inner):
+    return name("torch._utils", "_rebuild_parameter") + b"(" + inner + b"\x88" + fragment({}) + b"tR"
+
+
+def holding(instructions):
+    return zipped({"archive/data.pkl": whole(ordered({"w": instructions})), "archive/data/0": b"\0" * 8})
+
+
 FORGED = {
     "offset beyond": one((2,), (1,), 5),
     "stride beyond": one((2, 3), (4, 1)),
@@ -84,6 +92,9 @@ FORGED = {
     "two pickles": zipped({"a/data.pkl": whole(table({})), "b/data.pkl": whole(table({}))}),
     "big endian": torch_zip({"w": np.zeros(1, np.float32)}, **{"archive/byteorder": b"big"}),
     "other rebuilder": one((2,), (1,)).replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"),
+    "numbers replaced afterwards": holding(tensor("0", (2,), (1,)) + b"(K\x01tb"),
+    "numbers negated": holding(tensor("0", (2,), (1,))[:-2] + fragment({"neg": True}) + b"tR"),
+    "a parameter of other numbers": holding(parameter(tensor("0", (2,), (1,))) + b"}b"),
     "not a torch file": b"\x80\x02N.",
     "empty": b"",
     "html": b"<html>404</html>",
@@ -118,10 +129,8 @@ def test_shared_storage():
 
 
 def test_parameters_are_unwrapped():
-    inner = tensor("0", (2,), (1,))
-    wrapped = name("torch._utils", "_rebuild_parameter") + b"(" + inner + b"\x88" + fragment({}) + b"tR"
-    content = zipped({"a/data.pkl": whole(ordered({"w": wrapped})), "a/data/0": b"\0" * 8})
-    np.testing.assert_array_equal(read_state_dict(content, "x")["w"], [0, 0])
+    for plain in (tensor("0", (2,), (1,)), parameter(tensor("0", (2,), (1,)))):
+        np.testing.assert_array_equal(read_state_dict(holding(plain), "x")["w"], [0, 0])
 
 
 def test_damaged_legacy_files():

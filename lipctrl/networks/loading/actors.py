@@ -165,7 +165,7 @@ def _chain(weights: list[Weights], activation: Nonlinearity, n_in: int, n_out: i
 
 
 def _checked(keywords: Any) -> dict[str, Any]:
-    if isinstance(keywords, Record) and keywords.calls("collections.OrderedDict"):
+    if isinstance(keywords, Record) and keywords.calls("collections.OrderedDict") and keywords.args == ():
         keywords = dict(keywords.pairs)
     if not isinstance(keywords, dict) or not all(isinstance(name, str) for name in keywords):
         raise LoadError(f"The policy_kwargs are {kind_of(keywords)}, not a dictionary.", "Save the agent again.")

@@ -92,7 +92,7 @@ def as_dtype(value: Any) -> np.dtype[Any]:
         value = value.name.rstrip("_")
     if isinstance(value, str):
         if value[:1] in ("<", ">", "|", "="):
-            order = value[0] if value[0] in "<>" else order
+            order = order or value[0].strip("|=")  # a state that is set later counts
             value = value[1:]
         code = _NAMES.get(value, value)
         if code in _CODES:

@@ -75,6 +75,11 @@ class Record:
         """Whether the function is one of the given dotted names."""
         return isinstance(self.function, Global) and f"{self.function.module}.{self.function.name}" in names
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the call is all: nothing would be set, appended or given by keyword afterwards."""
+        return self.kwargs is None and self.state is None and not self.items and not self.pairs
+
 
 @dataclass(eq=False, repr=False)
 class Persistent:

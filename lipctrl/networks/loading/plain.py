@@ -35,6 +35,8 @@ def parse_plain(content: bytes, what: str) -> Network:
     arrays = {
         name.removesuffix(".npy"): _read_array(archive.read(name), f"{what}: {name[:60]}") for name in archive.names
     }
+    if len(arrays) < len(archive.names):
+        raise LoadError(f"{what} names an array twice, with and without .npy.", _ADVICE)
     kind = arrays.pop("activation", np.array("identity"))
     low: Any = arrays.pop("low", None)
     high: Any = arrays.pop("high", None)

@@ -178,17 +178,17 @@ def _entries(state: Any, what: str) -> list[tuple[str, Any]]:
 
 
 def _unwrap(value: Any) -> Any:
-    if isinstance(value, Record) and value.calls("torch._utils._rebuild_parameter"):
+    if isinstance(value, Record) and value.calls("torch._utils._rebuild_parameter") and value.untouched:
         return value.args[0] if isinstance(value.args, tuple) and value.args else None
     return value
 
 
 def _tensor(value: Any, storage: Storage, what: str) -> NDArray[Any]:
     record = _unwrap(value)
-    known = isinstance(record, Record) and record.calls(
-        "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"
-    )
-    if not known or not isinstance(record.args, tuple) or len(record.args) < 4:
+    known = isinstance(record, Record) and record.untouched
+    known = known and record.calls("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
+    # of seven arguments the last may say that the numbers are negated
+    if not known or not isinstance(record.args, tuple) or len(record.args) < 4 or record.args[6:] not in ((), ({},)):
         raise LoadError(f"{what} is not a plain tensor, but {kind_of(value)}.", _RESAVE)
     data = storage(record.args[0])
     (offset,) = as_shape((record.args[1],))

@@ -10,7 +10,8 @@ in which the errors of the neurons meet only once, with their true weights. The 
 operations per layer and cell as matrix products of the BLAS, for g symbols; the backward pass does not depend on g.
 
 Rounding: |fl(W x + b) - (W x + b)| <= gamma_{n+2} (|W||x| + |b|) + tiny, and so for each generator; what the exact
-coefficients would have given on top is bounded by gamma times the sizes of all factors.
+coefficients would have given on top is bounded by gamma times the sizes of all factors. What underflows in A (or is
+flushed to zero) is below 2^-1022, but may meet a large y: it is counted with the size of y.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lipctrl.errors import NetworkError
 from lipctrl.intervals import relaxations
 from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.interval import Interval, enclosing
-from lipctrl.intervals.rounding import U, gamma
+from lipctrl.intervals.rounding import TINY, U, gamma
 from lipctrl.networks.activation import Activation
 from lipctrl.networks.network import Affine, Network
 
@@ -251,6 +252,7 @@ def _row(passed: list[_Line | _Map], output: int, y: AffineForm) -> tuple[Array,
             beta = beta + v @ b
             v = v @ W
             width = step.layer.n_out
+            lost = 2.0 * width * v.shape[1] * TINY
         else:
             size_v = np.abs(v)
             beta = beta + np.einsum("ij,ij->i", np.broadcast_to(v, step.mu.shape), step.mu)
@@ -259,8 +261,9 @@ def _row(passed: list[_Line | _Map], output: int, y: AffineForm) -> tuple[Array,
             v = v * step.lam
             width = v.shape[1]
             sizes = sizes + np.abs(v).sum(axis=1) * step.largest
+            lost = width * TINY
         sizes = sizes + np.abs(beta)
-        eps = eps + gamma(width + 8) * sizes
+        eps = eps + gamma(width + 8) * sizes + lost * step.largest
         sizes = np.zeros(cells)
     v = np.broadcast_to(v, y.shape)
     center = np.einsum("ij,ij->i", v, y.center) + beta

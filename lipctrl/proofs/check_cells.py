@@ -45,7 +45,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 Array = Any
-U, LIBM, TINY = 2.0**-53, 2.0**-48, 2.0**-900
+U, LIBM, TINY, LOST = 2.0**-53, 2.0**-48, 2.0**-900, 2.0**-1022
 TURN = (6.283185307179586, 6.283185307179587)  # neighbouring doubles around 2 pi
 MAX_BYTES, MAX_WIDTH, MAX_GRID, MAX_CELLS, MAX_STEPS = 32 * 2**20, 4096, 2**26, 5_000_000, 1000
 MAX_DEPTH, CHUNK, NARROW, UNMARKED = 8, 2048, 4, 2**31 - 1
@@ -714,7 +714,7 @@ class Network:
                 r = _up(r @ layer.size_W + error)
                 X = X @ layer.W.T
                 X[0] = X[0] + layer.b
-                passed.append(("affine", layer, heard))
+                passed.append(("affine", layer, heard, size))
                 known = (np.full(r.shape, -np.inf), np.full(r.shape, np.inf))
                 if layer.n_out <= NARROW:
                     X, r = _substituted(passed, source)
@@ -768,7 +768,8 @@ def _values(layer: Layer, lo: Array, hi: Array) -> tuple[Array, Array]:
 def _substituted(passed: Sequence[tuple[Any, ...]], source: tuple[Array, Array]) -> tuple[Array, Array]:
     """The outputs of layers as one affine map of their inputs: the lines are put into one another from the end.
 
-    Always: output = v h + beta + error with |error| <= eps, h being the signal at the current place.
+    Always: output = v h + beta + error with |error| <= eps, h being the signal at the current place. What underflows in
+    v is small, but h may be large: LOST for each operation, times |h|.
     """
     X, r = source
     size = _up(np.abs(X).sum(axis=0) + r)
@@ -779,8 +780,9 @@ def _substituted(passed: Sequence[tuple[Any, ...]], source: tuple[Array, Array])
         beta, eps = np.zeros(len(r)), np.zeros(len(r))
         for step in reversed(passed):
             if step[0] == "affine":
-                _, layer, heard = step
+                _, layer, heard, size_h = step
                 eps = eps + _gamma(layer.n_out + 4) * (np.sum(np.abs(v) * heard, axis=1) + np.abs(beta))
+                eps = eps + 2 * layer.n_out * LOST * np.sum(size_h, axis=1)
                 beta = beta + v @ layer.b
                 v = v @ layer.W
             else:
@@ -788,7 +790,7 @@ def _substituted(passed: Sequence[tuple[Any, ...]], source: tuple[Array, Array])
                 parts = np.abs(slope) * reach + np.abs(shift)
                 width = v.shape[1]
                 eps = eps + np.sum(np.abs(v) * (error + _gamma(width + 4) * parts), axis=1)
-                eps = eps + _gamma(width + 4) * np.abs(beta)
+                eps = eps + _gamma(width + 4) * np.abs(beta) + LOST * np.sum(reach, axis=1)
                 beta = beta + np.sum(v * shift, axis=1)
                 v = v * slope
         image = np.sum(v * X, axis=2)

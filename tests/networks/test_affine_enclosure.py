@@ -119,3 +119,23 @@ def test_derivatives_lie_inside(kind: str) -> None:
 def test_wrong_sizes_are_refused() -> None:
     with pytest.raises(NetworkError, match="observations"):
         AffineEnclosure(_network("tanh", (2, 4, 1)))(AffineForm(np.zeros((5, 3))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights", "value"),
+    [
+        ("relu", (2.0**1000, 2.0**-600, 2.0**-500), 2.0**-99),
+        ("leaky_relu", (-(2.0**1000), 1.0, 2.0**-1073), -(2.0**-74)),
+    ],
+)
+def test_weights_that_underflow_together_are_not_dropped(
+    kind: str, weights: tuple[float, float, float], value: float
+) -> None:
+    """u = 2^-100 relu(x), and 2^-75 x / 4 for x > 0: put into one another from the end, the small weights are 0."""
+    large, middle, small = weights
+    phi = Elementwise(kind, 5, negative_slope=np.full(5, 0.25)) if kind == "leaky_relu" else Elementwise(kind, 5)
+    layers = [Affine(np.full((5, 1), large)), phi, Affine(middle * np.eye(5)), phi, Affine(small * np.eye(1, 5))]
+    network = Network(layers if middle != 1.0 else [*layers[:2], layers[-1]])
+    reach = AffineEnclosure(network)(stack(AffineForm.cells(np.full((1, 1), 2.0), np.zeros((1, 1))), (1,))).range()
+    assert network(np.array([2.0]))[0] == value
+    assert reach.lo[0, 0] <= value <= reach.hi[0, 0]

@@ -470,3 +470,25 @@ def test_derivatives_count_the_roundings_of_slopes(monkeypatch: pytest.MonkeyPat
             assert middle[0, 0, 0] == pytest.approx(-1.5)
             exact = (0.5 + spread) * r + (spread + 4 * 2.0**-12 * 0.5) * 3
             assert radius[0, 0, 0] == pytest.approx(exact, rel=1e-9)
+
+
+TINY_TIMES_HUGE = {  # weights whose product underflows, though the signal is large: u = 2^-100 relu(x), 2^-75 x / 4
+    "affine": ([affine(np.full((5, 1), 2.0**1000)), {"type": "relu", "n": 5}], 2.0**-600, 2.0**-500, 2.0**-99),
+    "line": (
+        [affine(np.full((5, 1), -(2.0**1000))), {"type": "leaky_relu", "n": 5, "negative_slope": hexed([0.25] * 5)}],
+        1.0,
+        2.0**-1073,
+        -(2.0**-74),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TINY_TIMES_HUGE)
+def test_weights_that_underflow_together_are_not_dropped(name: str) -> None:
+    """Put into one another from the end they are 0; a plant that multiplies by 2^100 saw no policy at all."""
+    first, second, last, value = TINY_TIMES_HUGE[name]
+    middle = [affine(second * np.eye(5)), {"type": "relu", "n": 5}] if second != 1.0 else []
+    network = cc.Network({"layers": [*first, *middle, affine(last * np.eye(1, 5))]}, False)
+    (action,), _, _ = network([Form(np.full(1, 2.0), np.zeros((0, 1)), np.zeros(1))])
+    lo, hi = action.range()
+    assert lo[0] <= value <= hi[0]

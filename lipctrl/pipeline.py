@@ -273,7 +273,7 @@ def _report(
         verdict = Verdict.CERTIFIED
         if chosen.model == "linear":
             data["inside"] = paths = trajectories_from(found, network, chosen.region or EVERYWHERE)
-            against = contradiction(found, chosen, paths)
+            against = contradiction(found, network, chosen, paths)
             if against is not None:
                 chosen, rows, verdict = against, [*rows, against], Verdict.REFUTED
     else:

@@ -141,3 +141,23 @@ def test_a_linear_plant_with_limits_can_contradict_the_claim_for_all_states(limi
     """x+ = 1.2 x + clip(-.5 x): with limits .05 it diverges from .25 on, whatever the linear model does."""
     env = StateSpaceEnv(control.ss(1.2, 1.0, 1.0, 0, 0.1), action_low=-limit, action_high=limit)
     assert certify(Network([Affine([[-0.5]])]), env, target=[0.0]).verdict is verdict
+
+
+def turning(x, u):
+    """A slow spiral that first grows: nilpotent but for .999."""
+    return [0.999 * x[0] + 0.05 * x[1], 0.999 * x[1] + u[0]]
+
+
+@pytest.mark.parametrize(
+    ("step", "n", "dt", "verdict"),
+    [
+        (turning, 2, 0.05, Verdict.CERTIFIED),  # after 200 steps eight times as long as at the start
+        (lambda x, u: [-1000.0 * x[0] + u[0]], 1, 0.0, Verdict.CERTIFIED),  # Runge-Kutta by .01 s diverges
+        (lambda x, u: [0.5 * x[0] + np.clip(1e4 * u[0], -0.3, 0.3)], 1, 0.0, Verdict.REFUTED),  # from .6 on
+    ],
+)
+def test_only_what_does_not_come_back_contradicts_a_claim_for_all_states(step, n, dt, verdict):
+    policy = Network([Affine([[0.0] * (n - 1) + [-1e-4]])])
+    report = certify(policy, step, target=[0.0] * n, tolerance=0.1, dt=dt, time_limit=5)
+    assert any(row.verdict is Verdict.CERTIFIED and row.scope == "global" for row in report.theorems)
+    assert report.verdict is verdict

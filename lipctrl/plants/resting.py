@@ -16,6 +16,9 @@ from lipctrl.plants.loop import DIVERGED, runge_kutta, spectral_radius
 
 Array = NDArray[np.float64]
 
+SECONDS = 0.01
+"""A Runge-Kutta step of simulations in continuous time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Resting:
@@ -48,7 +51,7 @@ def simulate(dynamics: Dynamics, network: Network, x: ArrayLike, steps: int, ste
         Initial states.
     steps : int
     step : float, optional
-        Continuous time only: Runge-Kutta step in seconds, 0.01 by default.
+        Continuous time only: Runge-Kutta step in seconds, :data:`SECONDS` by default.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def simulate(dynamics: Dynamics, network: Network, x: ArrayLike, steps: int, ste
     states = [np.array(x, dtype=np.float64)]
     for _ in range(steps):
         now = states[-1]
-        after = runge_kutta(rate, now, 0.01 if step is None else step) if dynamics.dt == 0 else rate(now)
+        after = runge_kutta(rate, now, SECONDS if step is None else step) if dynamics.dt == 0 else rate(now)
         bounded = np.all(np.abs(after) <= DIVERGED, axis=-1, keepdims=True)
         states.append(np.where(bounded, after, now))
     return np.stack(states)

@@ -32,9 +32,13 @@ def read_mat(content: bytes, asked: Collection[str] = ()) -> dict[str, Array]:
     Raises
     ------
     ValueError
-        If the file is no MATLAB file of these levels, or damaged, or something `asked` for is no such matrix.
+        If the file is no MATLAB file of these levels, or damaged, or something `asked` for is no such matrix, or there
+        twice.
     """
-    found = dict(_named(content))
+    named = [(name, matrix) for name, matrix in _named(content) if name]
+    found = dict(named)
+    if len(found) < len(named):
+        raise ValueError("it names a matrix twice")
     strange = sorted(name for name, matrix in found.items() if matrix is None and name in asked)
     if strange:
         raise ValueError(f"{', '.join(strange)} is no real, full matrix of numbers (see MATLAB's full and double)")

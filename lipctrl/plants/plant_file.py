@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +61,37 @@ _WORDS = ("state_names", "input_names", "output_names")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     if not isinstance(content, dict):
         raise PlantError(f"{path.name} is not a JSON object.", 'Write {"A": [[...]], "B": ..., "C": ..., "dt": 0.05}.')
-    unknown = sorted(set(content) - set(_NUMBERS) - set(_WORDS) - {"dt", "name", "comment"})
-    if unknown:
-        raise PlantError(
-            f"{path.name} holds the unknown keys {', '.join(unknown)}.",
-            f"Known are {', '.join(_NUMBERS)}, dt, name, comment, {', '.join(_WORDS)}.",
-        )
+    _refuse_unknown(path, content, (*_NUMBERS, "dt", "name", "comment", *_WORDS))
     content.pop("comment", None)
     return content
 
 
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("it names one thing twice")
+    return dict(pairs)
+
+
+def _refuse_unknown(path: Path, content: Collection[str], known: Sequence[str]) -> None:
+    unknown = sorted(set(content) - set(known))
+    if unknown:
+        raise PlantError(f"{path.name} holds the unknown keys {', '.join(unknown)}.", f"Known are {', '.join(known)}.")
+
+
 def _read_mat(path: Path) -> dict[str, Any]:
-    return _from_arrays(read_mat(path.read_bytes(), {*_NUMBERS, "dt"}))
+    """Of a workspace, which may hold more; but d, X0 or DT are hardly meant to be something else where D is missing."""
+    found = read_mat(path.read_bytes(), {*_NUMBERS, "dt"})
+    missing = {key.lower(): key for key in (*_NUMBERS, "dt") if key not in found}
+    for name in found:
+        if name.lower() in missing:
+            raise PlantError(
+                f"{path.name} holds {name}, but no {missing[name.lower()]}.",
+                f"Rename it to {missing[name.lower()]}, or leave it out.",
+            )
+    return _from_arrays(found)
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
@@ -90,7 +106,8 @@ def _read_npz(path: Path) -> dict[str, Any]:
                 f"{path.name} unpacks to more than {MAX_BYTES} bytes.", "It should hold A, B, C, D and dt."
             )
     with np.load(path, allow_pickle=False) as archive:
-        return _from_arrays({key: archive[key] for key in archive.files})
+        _refuse_unknown(path, archive.files, (*_NUMBERS, "dt"))
+        return _from_arrays(_unique([(key, archive[key]) for key in archive.files]))
 
 
 def _from_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:

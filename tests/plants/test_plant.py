@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 
 import control
@@ -166,6 +167,35 @@ def test_files_that_say_too_little_are_refused(tmp_path):
     np.savez(tmp_path / "e.npz", A=A, B=B, C=C, dt=[0.1, 0.2])
     with pytest.raises(PlantError, match="dt has 2 entries"):
         plant_from_file(tmp_path / "e.npz")
+
+
+def test_files_that_can_be_read_in_two_ways_are_refused(tmp_path):
+    """A feedthrough under another name was taken for zero, and of two matrices of one name the last was read."""
+    plant = {"A": [[0.5]], "B": [[1.0]], "C": [[1.0]], "dt": 0.1}
+    path = tmp_path / "plant.json"
+    path.write_text(json.dumps(plant)[:-1] + ', "A": [[2.0]]}')
+    with pytest.raises(PlantError, match="twice"):
+        plant_from_file(path)
+    path = tmp_path / "plant.npz"
+    np.savez(path, **plant, d=[[1.0]])
+    with pytest.raises(PlantError, match="unknown keys d"):
+        plant_from_file(path)
+    np.savez(path, **plant)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("A", archive.read("B.npy"))
+    with pytest.raises(PlantError, match="twice"):
+        plant_from_file(path)
+    path = tmp_path / "plant.mat"
+    savemat(path, plant | {"d": 1.0})
+    with pytest.raises(PlantError, match="holds d, but no D"):
+        plant_from_file(path)
+    savemat(path, plant | {"D": 0.0, "d": 1.0, "k": 3.0})
+    assert plant_from_file(path).D.tolist() == [[0.0]]
+    first = path.read_bytes()
+    savemat(path, {"A": 2.0})
+    path.write_bytes(first + path.read_bytes()[128:])
+    with pytest.raises(PlantError, match="twice"):
+        plant_from_file(path)
 
 
 @pytest.mark.parametrize("suffix", ["json", "mat", "npz"])

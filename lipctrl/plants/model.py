@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from itertools import product
 from typing import Any, ClassVar, Self
 
@@ -68,10 +69,17 @@ class Model(Dynamics):
 
     def _with_ranges(self, given: Mapping[str, Any]) -> Self:
         """The same plant with numbers and intervals; a subclass with limits that depend on them overrides it."""
-        other = copy(self)
+        other = self._copied()
         other.uncertain = {}
         for name, value in given.items():
             setattr(other, name, other._read(name, value))
+        return other
+
+    def _copied(self) -> Self:
+        """A copy to be given other parameters, without the properties that were cached for these."""
+        other = copy(self)
+        for name in [name for name in vars(other) if is_cached(other, name)]:
+            del vars(other)[name]
         return other
 
     def _read(self, name: str, value: Any) -> float:
@@ -94,7 +102,7 @@ class Model(Dynamics):
         """The plant at one value of each uncertain parameter, of any kind of number that `step` is to run on."""
         if not self.uncertain:
             return self
-        other = copy(self)
+        other = self._copied()
         for name, value in zip(self.uncertain, values, strict=True):
             setattr(other, name, value)
         other.uncertain = {}
@@ -120,6 +128,11 @@ class Model(Dynamics):
 
     def outputs(self, x: Array) -> Array:
         return _stacked(self.observe(_components(x)))
+
+
+def is_cached(model: Model, name: str) -> bool:
+    """Whether an attribute is a property that is computed once."""
+    return isinstance(getattr(type(model), name, None), cached_property)
 
 
 def _partials(part: Any, count: int) -> Array:

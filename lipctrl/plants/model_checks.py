@@ -17,7 +17,8 @@ from lipctrl.errors import PlantError
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.plants.goal import Goal
-from lipctrl.plants.model import Model
+from lipctrl.plants.model import Model, is_cached
+from lipctrl.plants.plant import checked_dt
 from lipctrl.plants.program import ADVICE, Program, record_model
 
 Array = NDArray[np.float64]
@@ -33,9 +34,11 @@ def check_model(model: Model) -> None:
     PlantError
         If an attribute is missing or has the wrong size; if step does not clip actions to the limits that the model
         states; if step or observe fails on a kind of number or returns too few or too many of them, depends on
-        something other than its arguments, or is not the program recorded; if full turns of an angle change it.
+        something other than its arguments, keeps something in the model, or is not the program recorded; if full turns
+        of an angle change it.
     """
     _check_sizes(model)
+    _check_memory(model)
     programs = record_model(model)
     angles_of(model)
     _check_parameters(model, programs)
@@ -58,7 +61,7 @@ def angles_of(model: Model) -> NDArray[np.bool_]:
     angles = np.abs(model.periods - 2 * np.pi) < 1e-12
     for i in np.flatnonzero(angles).tolist():
         step, observe = record_model(model)
-        if any(observe.turns(i)) or step.turns(i) != [int(i == j) for j in range(model.n_states)]:
+        if any(turn != 0 for turn in observe.turns(i)) or step.turns(i) != [int(i == j) for j in range(model.n_states)]:
             name = model.state_names[i] if len(model.state_names) else f"x[{i}]"
             raise PlantError(
                 f"The {name} of {model.name} has the period 2 pi, but it is not seen that full turns leave the "
@@ -70,7 +73,8 @@ def angles_of(model: Model) -> NDArray[np.bool_]:
 
 def _check_sizes(model: Model) -> None:
     n, m, p = (_attribute(model, name) for name in ("n_states", "n_actions", "n_observations"))
-    _attribute(model, "dt")
+    if checked_dt(_attribute(model, "dt")) != model.dt:
+        raise PlantError(f"The dt of the model {model.name} is {model.dt!r}, expected a number of seconds.")
     wanted = {"state_names": n, "action_names": m, "observation_names": p, "periods": n}
     wanted |= {"state_low": n, "state_high": n, "action_low": m, "action_high": m}
     for name, size in wanted.items():
@@ -103,6 +107,39 @@ def _attribute(model: Model, name: str) -> Any:
     return getattr(model, name)
 
 
+def _check_memory(model: Model) -> None:
+    """Whether step and observe leave the model as it is: what one call keeps would change, or outlive, the next.
+
+    What is kept of one value of a parameter would be used for all others; cached properties are forgotten in time.
+    """
+    n, point = model.n_states, next(_points(model))
+    x, u, parameters = point[:n], point[n : n + model.n_actions], point[n + model.n_actions :]
+    plant = model.at(parameters.tolist())
+    before = _kept(plant)
+    try:
+        with np.errstate(all="ignore"):
+            plant.step(tuple(x.tolist()), tuple(u.tolist()))
+            plant.observe(tuple(x.tolist()))
+    except Exception:
+        return  # refused below, in words
+    after = _kept(plant)
+    for name, (value, length) in after.items():
+        if name not in before or before[name][0] is not value or before[name][1] != length:
+            raise PlantError(
+                f"The step or observe of {model.name} sets its attribute {name!r}.",
+                "A plant has no memory but its state: make it a state, or compute it anew (functools.cached_property).",
+            )
+
+
+def _kept(model: Model) -> dict[str, tuple[Any, int]]:
+    """The attributes but for cached properties, and how many entries they hold."""
+    return {
+        name: (value, len(value) if isinstance(value, dict | list | set) else 0)
+        for name, value in vars(model).items()
+        if not is_cached(model, name)
+    }
+
+
 def _check_parameters(model: Model, programs: Sequence[Program]) -> None:
     """Whether step or observe reads each uncertain parameter itself, not only something computed from it before."""
     q = len(model.uncertain)
@@ -119,6 +156,7 @@ def _check_limits(model: Model, step: Program, values: Array) -> None:
 
     Limits that may depend on an uncertain parameter: only whether there are any.
     """
+    unit = np.minimum(1.0, np.asarray(model.state_high, dtype=np.float64) - model.state_low)
     for i in range(model.n_actions):
         for side, limit, sign in (("low", model.action_low[i], -1.0), ("high", model.action_high[i], 1.0)):
             if not np.isfinite(limit):
@@ -128,7 +166,7 @@ def _check_limits(model: Model, step: Program, values: Array) -> None:
             ends[:, model.n_states + i] = limit + room * np.array([1.0, 3.0] if model.uncertain else [0.0, 1.0])
             with np.errstate(all="ignore"):
                 on, beyond = (np.array(step(tuple(end)), dtype=np.float64) for end in ends)
-            if np.any(np.abs(beyond - on) > _AGREE * (1.0 + np.abs(on))):
+            if np.any(np.abs(beyond - on) > _AGREE * (unit + np.abs(on))):
                 raise PlantError(
                     f"The action_{side} of {model.name} is {limit:g} for action {i}, but its step does not clip it.",
                     "Clip the action in step with lipctrl.intervals.functions.clip, or state infinite limits.",

@@ -89,6 +89,8 @@ class Grid:
         self.low, self.width, self.angles = np.asarray(low), np.asarray(width), np.asarray(angles, dtype=bool)
         self.high = self.low + self.width
         self.level = level
+        if not np.all(self.width > 2.0**-900):
+            raise LipctrlError(f"The box of a grid is {self.width} wide, too little for its cells to be exact doubles.")
         quantum = np.ldexp(1.0, np.frexp(self.width)[1] - _BITS - 1)
         units = np.stack([self.low / quantum, self.width / quantum])
         if not (np.all(units == np.rint(units)) and np.all(np.abs(units) < 2.0 ** (52 - MAX_LEVEL))):

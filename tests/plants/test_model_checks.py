@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from itertools import count
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ from lipctrl.plants.model_checks import angles_of, check_model
 from lipctrl.plants.model_environment import ModelEnv
 from lipctrl.plants.models import ENVIRONMENT_IDS, model_by_id
 from lipctrl.plants.models.pendulum import Pendulum
-from lipctrl.plants.program import record
+from lipctrl.plants.program import record, record_model
 from lipctrl.theorems.region import find_region
 
 TURN = np.array([2 * np.pi, 0.0])
@@ -88,6 +89,24 @@ WRONG = {
     "endless box": (Own(state_low=np.array([-np.inf, -3.0])), "finite"),
     "list of periods": (Own(periods=[0.0, 0.0]), "numpy array"),
     "list as goal": (Own(goal=[0.0, 0.0]), "Goal"),
+    "dt in words": (Own(dt="0"), "dt"),
+    "angle that is seen through a gain": (
+        Own(lambda p: -sin(p), periods=TURN, observe=lambda x: (2.0 * x[0], x[1])),
+        "full turns",
+    ),
+    "angle that is seen saturated": (
+        Own(lambda p: -sin(p), periods=TURN, observe=lambda x: (clip(x[0], -3.0, 3.0), x[1])),
+        "full turns",
+    ),
+    "small states, limits ignored": (
+        Own(
+            action_low=np.array([-10.0]),
+            state_low=np.full(2, -1e-9),
+            state_high=np.full(2, 1e-9),
+            step=lambda x, u: (1.3 * x[0] + 1e-11 * u[0], 0.5 * x[1]),
+        ),
+        "does not clip",
+    ),
     "angle that is seen": (Own(lambda p: -sin(p), periods=TURN), "full turns"),
     "angle that pulls": (Own(periods=TURN, n_observations=1, observe=lambda x: (sin(x[0]),)), "full turns"),
 }
@@ -220,3 +239,64 @@ def test_a_parameter_that_is_not_read_is_refused():
     check_model(Inertia())
     with pytest.raises(PlantError, match="do not read"):
         certify(POLICY, Inertia(), target=[0.0, 0.0], time_limit=1, uncertain={"mass": (0.9, 1.1)})
+
+
+class Spring(Own):
+    """Stiff from a mass of 0.975 on, below it pushes away."""
+
+    parameters = ("mass",)
+
+    def __init__(self, mass=1.0):
+        self.mass = self._read("mass", mass)
+
+    @cached_property
+    def stiffness(self):
+        return 1.0 + 40.0 * (self.mass - 1.0)
+
+    def step(self, x, u):
+        return x[0] + 0.1 * x[1], x[1] + 0.1 * (-self.stiffness * x[0] - x[1]) / self.mass
+
+
+def test_a_cached_property_does_not_outlive_the_parameter_it_was_computed_from():
+    """Once cached for the nominal mass it was that of every mass: CERTIFIED for masses from which all diverges."""
+    model, x, u = Spring(), np.array([0.1, 0.0]), np.zeros(1)
+    model.advance(x, u)
+    uncertain = model.with_uncertain({"mass": (0.5, 0.9)})
+    assert np.array_equal(uncertain.advance(x, u), Spring(0.7).advance(x, u))
+    assert np.array_equal(uncertain.at([0.9]).advance(x, u), Spring(0.9).advance(x, u))
+    wide = Spring((0.97, 1.03))
+    before, _ = record_model(wide)
+    wide.advance(x, u)
+    after, _ = record_model(wide)
+    assert before == after and after((0.1, 0.0, 0.0, 0.97)) == pytest.approx(Spring(0.97).advance(x, u))
+    check_model(wide)
+
+
+class Late(Spring):
+    """The action acts one step late."""
+
+    last = 0.0
+
+    def step(self, x, u):
+        now, self.last = self.last, u[0]
+        return x[0] + 0.1 * x[1], x[1] + 0.1 * (now - x[0] - x[1]) / self.mass
+
+
+class Kept(Spring):
+    """A cache of its own, for all masses."""
+
+    def __init__(self, mass=1.0):
+        super().__init__(mass)
+        self.cache = {}
+
+    def step(self, x, u):
+        if "stiffness" not in self.cache:
+            self.cache["stiffness"] = 1.0 + 40.0 * (self.mass - 1.0)
+        return x[0] + 0.1 * x[1], x[1] + 0.1 * (-self.cache["stiffness"] * x[0] - x[1]) / self.mass
+
+
+@pytest.mark.parametrize("model", [Late(), Late((0.9, 1.1)), Kept(), Kept((0.97, 1.03))])
+def test_a_model_that_keeps_something_is_refused(model):
+    """Each value of a parameter has a copy of the model, so that what one keeps was not missed in another."""
+    with pytest.raises(PlantError, match="sets its attribute"):
+        check_model(model)

@@ -283,3 +283,10 @@ def test_corners_at_the_limit_of_what_16_levels_leave() -> None:
         else:
             with pytest.raises(LipctrlError, match="power of two"):
                 Grid(np.array([low]), one, flat, 3)
+
+
+@pytest.mark.parametrize("width", [2.0**-910, 2.0**-1060, 0.0])
+def test_a_box_whose_cells_are_no_exact_doubles_is_refused(width: float) -> None:
+    """2^16 cells of a subnormal width would leave gaps, in which nothing was looked at."""
+    with pytest.raises(LipctrlError, match="too little"):
+        Grid(np.zeros(1), np.array([width]), np.array([False]), 16)

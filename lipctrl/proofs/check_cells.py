@@ -55,6 +55,7 @@ U32, SMALL32, LARGEST32 = 2.0**-24, 2.0**-126, 2.0**126
 FIRST_LEVEL, CORNERS = (8, 4, 3, 2, 2, 1), 6
 MAX_STATES, PIECES = 32, 1024
 LEAST, MOST = 2.0**-400, 2.0**400  # radii, whose squares are numbers
+NARROWEST, WIDEST = 2.0**-100, 2.0**100  # sides of grids and domains, whose products are
 
 
 class Unreadable(Exception):
@@ -1662,7 +1663,7 @@ class Grid:
         self.low, self.width = _vector(fields["low"], n), _vector(fields["width"], n)
         self.angles = _list(fields["angles"], "a grid")
         _need(len(self.angles) == n and all(type(flag) is bool for flag in self.angles), "a grid has strange angles")
-        _need(np.all(self.width > 0), "a grid has no width")
+        _need_sides(self.width, "a grid")
         self.high = self.low + self.width
         self.level, self.rank = 0, np.full((1,) * n, UNMARKED, dtype=np.int32)
 
@@ -1741,6 +1742,12 @@ class Grid:
             edges = np.clip(low + np.arange(2**self.level + 1) * cell, a, b)
             total = np.tensordot(np.diff(edges), total, axes=1)
         return float(total) * (1.0 - 2.0**-32)
+
+
+def _need_sides(widths: Array, what: str) -> None:
+    """Volumes below the least double would round to anything."""
+    _need(np.all(widths > 0), f"{what} is empty")
+    _need(np.all((widths >= NARROWEST) & (widths <= WIDEST)), f"a side of {what} is not between 2^-100 and 2^100")
 
 
 class Record:
@@ -2003,24 +2010,26 @@ def derive(certificate: dict[str, Any]) -> str:
         proofs = [Proof(loop, certificate, _REQUIRED | _OPTIONAL | _OPTIONAL_ALONE, which)]
         final = [(proofs[0], 1.0)]
     else:
+        _need(fields is not None, "parts have cells in common, in a domain: there is none")
         proofs, final = _parts(loop, _list(certificate["parts"], "the parts"))
     grids = [proof.grid for proof, _ in final if proof.grid is not None]
     _need(len(grids) == (0 if fields is None else len(final)), "cells without a domain")
     more = list[str]()
     if fields is not None:
         low, high = _vector(fields["lower"], n), _vector(fields["upper"], n)
-        _need(np.all(low < high), "the domain is empty")
+        _need_sides(high - low, "the domain")
         if not alone:
             more.append(
                 _each_text(
                     [(grid.volume(low, high), part[1]) for grid, part in zip(grids, final, strict=True)],
                     float(np.prod(high - low)),
+                    _fate(loop),
                 )
             )
         common = _in_common(grids)
         volume = common.volume(low, high)
         if common.covers(low[None], high[None], np.array([UNMARKED]))[0]:
-            more.append("Every state of this domain converges.")
+            more.append(f"Every state of this domain {_fate(loop)}.")
         _need(0 <= _number(fields["volume"]) <= volume, "the claimed volume is greater than that of the cells")
         domain = low, high, volume
     policy = certificate.get("policy_sha256")
@@ -2029,14 +2038,18 @@ def derive(certificate: dict[str, Any]) -> str:
     return _words(loop, proofs, len(final), domain, (digest, policy), more)
 
 
-def _each_text(parts: Sequence[tuple[float, float]], whole: float) -> str:
+def _fate(loop: Loop) -> str:
+    return "arrives there" if loop.disturbed else "converges"
+
+
+def _each_text(parts: Sequence[tuple[float, float]], whole: float, fate: str) -> str:
     """What each value of the parameters has by itself, from the volumes of parts and their shares of the box."""
     whole *= 1 + 2.0**-32
     least = min(volume for volume, _ in parts) / whole
     pairs = sum(volume * share for volume, share in parts) / whole
     numbers = [math.floor(1e6 * value * (1 - 2.0**-32)) / 1e4 for value in (least, pairs)]
     return (
-        f"For each value of the parameters by itself, at least {numbers[0]:.4f} % of the domain converges;\n"
+        f"For each value of the parameters by itself, at least {numbers[0]:.4f} % of the domain {fate};\n"
         f"of all pairs of a state and a value, at least {numbers[1]:.4f} %."
     )
 
@@ -2166,7 +2179,8 @@ def _ball_volume(ellipsoid: Ellipsoid) -> float:
     unit = Fraction(2) if n % 2 else Fraction(1)
     for k in range(3 if n % 2 else 2, n + 1, 2):
         unit *= Fraction(3.141592653589793) * 2 / k
-    return float(unit * Fraction(ellipsoid.radius) ** n / abs(det)) * (1.0 - 2.0**-40)
+    volume = float(unit * Fraction(ellipsoid.radius) ** n / abs(det)) * (1.0 - 2.0**-40)
+    return volume if volume > TINY else 0.0  # the least numbers are rounded to anything
 
 
 def _half_widths(core: Ellipsoid, radius: float) -> list[float]:
@@ -2189,8 +2203,7 @@ def _runs(records: Sequence[Record]) -> Iterator[tuple[int, int]]:
 
 def _words(loop: Loop, proofs: Sequence[Proof], parts: int, domain: Any, digests: Any, more: Sequence[str]) -> str:
     lower, upper = (np.array([getattr(proof, side) for proof in proofs]) for side in ("lower", "upper"))
-    middle = ", ".join(f"{value:.9g}" for value in 0.5 * (lower.min(axis=0) + upper.max(axis=0)))
-    width = float(np.max(upper.max(axis=0) - lower.min(axis=0)))
+    home = _box_name(lower.min(axis=0), upper.max(axis=0))
     turned = [f"x{i + 1}" for i in range(loop.n) if any(proof.angles[i] for proof in proofs)]
     turns = " modulo 2 pi in " + ", ".join(turned) if turned else ""
     if domain is None:
@@ -2201,7 +2214,7 @@ def _words(loop: Loop, proofs: Sequence[Proof], parts: int, domain: Any, digests
         low, high, volume = domain
         share = math.floor(1e6 * volume / (float(np.prod(high - low)) * (1 + 2.0**-32))) / 1e4
         what = f"Region of attraction: at least {share:.4f} % of {_box_name(low, high)} (volume {_below_text(volume)})."
-    disturbed = f"each action wrong by at most {loop.error:.9g} at each step" if loop.error else "no disturbance"
+    disturbed = f"each action wrong by at most {loop.error!r} at each step" if loop.error else "no disturbance"
     arithmetic = "real arithmetic (no float32)"
     if loop.network.float32:
         arithmetic = "the policy evaluated in float32 as FORMAT-cells.md states it (the plant in real arithmetic)"
@@ -2229,7 +2242,7 @@ def _words(loop: Loop, proofs: Sequence[Proof], parts: int, domain: Any, digests
             what,
             *for_all,
             f"Every trajectory of the loop from {start} {arrives}{turns},",
-            f"{only} of width {width:.2g} about ({middle}).",
+            f"{only} {home}.",
             "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
             f"the exact nonlinear model, {arithmetic}, the deterministic action, {disturbed}.",
             *more,

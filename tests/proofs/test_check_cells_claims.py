@@ -68,7 +68,7 @@ def test_the_claim_word_by_word() -> None:
     assert lines[0] == "Region of attraction: at least 24.9999 % of [-1.0, 1.0] x [-1.0, 1.0] (volume 0.999999999)."
     assert lines[1:6] == [
         "Every trajectory of the loop from the certified cells and ellipsoids converges to x*,",
-        "the only equilibrium in the box of width 2e-06 about (0, 0).",
+        "the only equilibrium in the box [-1e-06, 1e-06] x [-1e-06, 1e-06].",
         "The loop is x+ = step(x, pi(observe(x))) with the equations and the policy pi as written in the file:",
         "the exact nonlinear model, real arithmetic (no float32), the deterministic action, no disturbance.",
         "States on the way may leave the domain.",
@@ -223,7 +223,7 @@ def test_claims_with_errors_name_the_final_ball() -> None:
     assert "the policy evaluated in float32 as FORMAT-cells.md states it (the plant in real arithmetic)," in text
     assert "no other disturbance" in text and "enters {|x_i - x*_i| <= (1" in text
     both = single | {"action_error": (2.0**-20).hex(), "final": [stage(0.501, 2e-6, 1e-5)]}
-    assert "each action wrong by at most 9.53674316e-07 at each step" in derived(both)
+    assert "each action wrong by at most 9.5367431640625e-07 at each step" in derived(both)
 
 
 def test_claims_of_turning_loops_name_their_angles() -> None:
@@ -258,7 +258,8 @@ def test_parts_of_the_parameters() -> None:
     text = derived(parted((0.5, 0.75), (0.75, 1.0)))
     assert "For each constant value of the parameters p0 in [0.5, 1.0], with its own x*:" in text
     assert (
-        "from the cells certified in all of 2 parts converges to x*,\nan equilibrium in the box of width 2e-06" in text
+        "from the cells certified in all of 2 parts converges to x*,\nan equilibrium in the box [-1e-06, 1e-06] x ["
+        in text
     )
     assert (
         text.startswith("Region of attraction: at least 24.9999 %") and "; 32 cells in 4 ranks with 24 images" in text

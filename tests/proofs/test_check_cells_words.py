@@ -14,8 +14,19 @@ import pytest
 
 from lipctrl.proofs import check_cells as cc
 from lipctrl.proofs.check_cells import Rejected
-from tests.proofs.cells_for_tests import ZERO_POLICY, ellipsoid, grid, hexed, loop, model, packed, same_loop
-from tests.proofs.test_check_cells_claims import MIDDLE, RING, box, certificate, derived, parted, without_cells
+from tests.proofs.cells_for_tests import (
+    ZERO_POLICY,
+    ellipsoid,
+    grid,
+    hexed,
+    loop,
+    model,
+    packed,
+    program,
+    same_loop,
+    stage,
+)
+from tests.proofs.test_check_cells_claims import MIDDLE, RING, box, certificate, derived, parted, shape, without_cells
 
 FIGURES = {"core_cells": 1, "ellipsoids": 2, "ellipsoid_cells": 3, "cells": 4, "ranks": 5, "images": 6, "channels": 0}
 
@@ -31,15 +42,17 @@ def words(proofs: list[Any], domain: Any = None, line: Any = None, parts: int = 
 
 
 def test_the_box_of_the_equilibria_is_that_of_all_parts() -> None:
-    """[-1, 3] x [2, 2.5] and [0, 5] x [-4, 1]: together [-1, 5] x [-4, 2.5], 6.5 wide about (2, -.75)."""
+    """[-1, 3] x [2, 2.5] and [0, 5] x [-4, 1]: together [-1, 5] x [-4, 2.5]; no figure rounded, for x* is in there."""
     text = words([proof([-1.0, 2.0], [3.0, 2.5]), proof([0.0, -4.0], [5.0, 1.0])], parts=2)
-    assert text[2] == "an equilibrium in the box of width 6.5 about (2, -0.75)."
+    assert text[2] == "an equilibrium in the box [-1.0, 5.0] x [-4.0, 2.5]."
     assert text[1].startswith(
         "Every trajectory of the loop from the cells certified in all of 2 parts converges to x*,"
     )
     assert text[5] == "Proved: the core with 2 cells; 4 ellipsoids with 6 cells; 8 cells in 10 ranks with 12 images."
     one = words([proof([-1.0, 2.0], [3.0, 2.5])])
-    assert one[2] == "the only equilibrium in the box of width 4 about (1, 2.25)."
+    assert one[2] == "the only equilibrium in the box [-1.0, 3.0] x [2.0, 2.5]."
+    rounded = words([proof([-0.5149, 0.0], [0.5149, 0.1])])[2]
+    assert rounded == "the only equilibrium in the box [-0.5149, 0.5149] x [0.0, 0.1]."
     assert one[1] == "Every trajectory of the loop from the certified ellipsoids converges to x*,"
     assert one[5] == "Proved: the core with 1 cells; 2 ellipsoids with 3 cells; 4 cells in 5 ranks with 6 images."
     by_sectors = words([proof([0.0, 0.0], [1.0, 1.0], channels=7, core_cells=0)])
@@ -79,7 +92,7 @@ def test_figures_of_each_value_are_rounded_down() -> None:
         ([(2.0, 1.0)], "99.9999", "99.9999"),
         ([(0.0, 0.5), (1.23456789, 0.5)], "0.0000", "30.8641"),
     ):
-        text = cc._each_text(parts, 2.0)
+        text = cc._each_text(parts, 2.0, "converges")
         assert re.findall(r"at least ([\d.]+) %", text) == [least, pairs]
         assert (
             text.startswith("For each value of the parameters by itself, at least ") and text.endswith(" a value.")
@@ -311,6 +324,8 @@ def test_fields_that_belong_to_one_kind_of_certificate() -> None:
     whole = certificate()
     whole["domain"].update(box([-0.5, -0.5], [0.5, 0.5]))
     assert "\nEvery state of this domain converges.\n" in derived(whole)
+    errors = {"action_error": (2.0**-12).hex(), "final": [stage(0.5, 0.01, 0.1)], "ellipsoids": []}
+    assert "\nEvery state of this domain arrives there.\n" in derived(whole | errors | {"core": shape(0.36)})
     whole["domain"].update(box([-0.5, -0.5], [0.5, 0.50001]))
     assert "Every state" not in derived(whole)
     assert derived(certificate() | {"network": ZERO_POLICY, "model": model(0.45, 0.45)})
@@ -431,3 +446,56 @@ def test_no_side_of_a_part_is_backwards() -> None:
     for sides in ([[1.0, 2.0], [1.0, 0.0]], [[2.0, 1.0], [0.0, 1.0]]):
         with pytest.raises(Rejected, match="empty interval"):
             cc._parts(line, [{"parameters": hexed(sides), "grid": 0}])
+
+
+def test_parts_without_a_domain_have_no_set_in_common() -> None:
+    """Their ellipsoids differ: those of the first part were claimed for the parameters of all."""
+    fields = parted((0.5, 0.75), (0.75, 1.0)) | {"domain": None}
+    for part in fields["parts"]:
+        part.update(grid=None, grids=[], records=[], cells=packed([]))
+    with pytest.raises(Rejected, match="in a domain"):
+        derived(fields)
+
+
+def narrow(scale: float) -> dict[str, Any]:
+    """The two lower ones of four cells, proved by the core: a half of a domain of scale x 5/4 scale."""
+    x, y = 0.5 * scale, 0.3125 * scale
+    step = program(
+        3, [0.5, 0.5 * x, 0.5 * y], [["mul", 0, 3], ["mul", 1, 3], ["add", 6, 4], ["add", 7, 5], ["add", 8, 2]], [10, 9]
+    )
+    T = np.diag([1.41 / scale, 2.26 / scale])
+    return certificate() | {
+        "model": {"name": "n", "dt": (1.0).hex(), "step": step, "observe": program(2, [], [], [0, 1])},
+        "equilibrium": box([x - scale / 1024, y - scale / 1024], [x + scale / 1024, y + scale / 1024]),
+        "core": {"center": hexed([x, y]), "T": hexed(T), "radius": (1.01).hex()},
+        "ellipsoids": [],
+        "grids": [{"low": hexed([0.0, 0.0]), "width": hexed([scale, 1.25 * scale]), "angles": [False, False]}],
+        "records": [[0, 1, 0, 2]],
+        "cells": packed([0, 2]),
+        "domain": {"grid": 0, **box([0.0, 0.0], [scale, 1.25 * scale]), "volume": (0.0).hex()},
+    }
+
+
+def test_shares_of_what_has_no_volume_in_doubles() -> None:
+    """Half of a domain of volume 5/4 2^-1074 was 100 % of it: both are rounded to 2^-1074."""
+    for scale in (2.0**-99, 1.0, 2.0**30):
+        assert derived(narrow(scale)).startswith("Region of attraction: at least 49.9999 % of [0.0, ")
+    for scale in (2.0**-537, 2.0**-101, 2.0**101):
+        with pytest.raises(Rejected, match="a side of a grid"):
+            derived(narrow(scale))
+        wide = narrow(1.0)
+        wide["domain"].update(box([0.0, 0.0], [1.25, 1.25 * scale]))
+        with pytest.raises(Rejected, match="a side of the domain"):
+            derived(wide)
+
+
+def test_volumes_of_ellipsoids_below_all_numbers() -> None:
+    """pi 2^-1074 is a number of two bits: 3 2^-1074 or 4."""
+    assert cc._ball_volume(ellipsoid(2.0**-137, T=2.0**400 * np.eye(2))) == 0.0
+    assert cc._ball_volume(ellipsoid(2.0**-37, T=2.0**400 * np.eye(2))) > 2.0**-873
+
+
+def test_the_stated_error_of_actions_is_no_larger_than_what_was_proved() -> None:
+    """To nine digits it would be 1."""
+    text = words([proof([0.0, 0.0], [1.0, 1.0])], line=loop(0.5, 0.5, 0.99999999996))
+    assert "each action wrong by at most 0.99999999996 at each step." in "\n".join(text)

@@ -33,11 +33,12 @@ def check_model(model: Model) -> None:
     ------
     PlantError
         If an attribute is missing or has the wrong size; if step does not clip actions to the limits that the model
-        states; if step or observe fails on a kind of number or returns too few or too many of them, depends on
-        something other than its arguments, keeps something in the model, or is not the program recorded; if full turns
-        of an angle change it.
+        states; if what is made of step and observe is overridden; if step or observe fails on a kind of number or
+        returns too few or too many of them, depends on something other than its arguments, keeps something in the
+        model, or is not the program recorded; if full turns of an angle change it.
     """
     _check_sizes(model)
+    _check_derived(model)
     _check_memory(model)
     programs = record_model(model)
     angles_of(model)
@@ -105,6 +106,16 @@ def _attribute(model: Model, name: str) -> Any:
             f"The model {model.name} has no attribute {name}.", "lipctrl.plants.dynamics.Dynamics says what it needs."
         )
     return getattr(model, name)
+
+
+def _check_derived(model: Model) -> None:
+    """Whether all that is made from step and observe is."""
+    for name in ("advance", "outputs", "residual", "derivatives", "at", "extremes"):
+        if getattr(type(model), name) is not getattr(Model, name) or name in vars(model):
+            raise PlantError(
+                f"The model {model.name} has its own {name}, which would be another plant than that of its equations.",
+                "Write step and observe alone.",
+            )
 
 
 def _check_memory(model: Model) -> None:

@@ -132,9 +132,11 @@ def record(function: Callable[[Sequence[Any]], Sequence[Any]], inputs: int) -> P
     arguments = tuple(_Traced(tape, ("input", place)) for place in range(inputs))
     try:
         outputs = [tape.lift(value) for value in function(arguments)]
+        tape.check()
     except PlantError:
         raise
     except Exception as error:
+        tape.check()
         words = f"The model's equations cannot be written as a program ({type(error).__name__}: {error})."
         raise PlantError(words, ADVICE) from error
     return tape.program(outputs)
@@ -160,15 +162,25 @@ class _Tape:
         self.constants: dict[str, int] = {}
         self.code: list[tuple[str, tuple[Name, ...]]] = []
         self.seen: dict[tuple[str, tuple[Name, ...]], _Traced] = {}
+        self.refused: PlantError | None = None
+
+    def refuse(self, words: str) -> NoReturn:
+        """Refuse an operation: for good, even if the equations catch the error and go another way."""
+        self.refused = self.refused or PlantError(words, ADVICE)
+        raise self.refused
+
+    def check(self) -> None:
+        if self.refused is not None:
+            raise self.refused
 
     def lift(self, value: Any) -> _Traced:
         if isinstance(value, _Traced):
             if value.tape is not self:
-                raise PlantError("The model's equations mix numbers of two recordings.", ADVICE)
+                self.refuse("The model's equations mix numbers of two recordings.")
             return value
         array = np.asarray(value)
         if array.ndim or array.dtype.kind not in "fiu" or not np.isfinite(array):
-            raise PlantError(f"A constant of the model's equations is {value!r}, expected one finite number.", ADVICE)
+            self.refuse(f"A constant of the model's equations is {value!r}, expected one finite number.")
         number = float(array)
         return _Traced(self, ("constant", self.constants.setdefault(number.hex(), len(self.constants))))
 
@@ -196,7 +208,7 @@ class _Traced:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> _Traced:
         if method != "__call__" or keywords or ufunc not in _UFUNCS:
-            raise PlantError(f"The model's equations use numpy.{ufunc.__name__}.", ADVICE)
+            self.tape.refuse(f"The model's equations use numpy.{ufunc.__name__}.")
         return self.tape.note(_UFUNCS[ufunc], *inputs)
 
     def __add__(self, other: Any) -> _Traced:
@@ -234,7 +246,7 @@ class _Traced:
 
     def __pow__(self, exponent: Any) -> _Traced:
         if not isinstance(exponent, int) or exponent < 1:
-            raise PlantError(f"The model's equations use the power {exponent!r}, expected an integer >= 1.", ADVICE)
+            self.tape.refuse(f"The model's equations use the power {exponent!r}, expected an integer >= 1.")
         if exponent == 1:
             return self
         half = (self ** (exponent // 2)).square()
@@ -247,14 +259,20 @@ class _Traced:
         result = self
         for limit, operation, absent in ((low, "at_least", -math.inf), (high, "at_most", math.inf)):
             if isinstance(limit, _Traced):
-                raise PlantError("The model's equations clip to limits that are not constant.", ADVICE)
+                self.tape.refuse("The model's equations clip to limits that are not constant.")
             if limit is not None and not np.all(limit == absent):
                 result = self.tape.note(operation, result, limit)
         return result
 
     def _refuse(self, *arguments: Any) -> NoReturn:
-        raise PlantError("The model's equations branch on a state or action, or turn it into a plain float.", ADVICE)
+        self.tape.refuse("The model's equations branch on a state or action, or turn it into a plain float.")
 
-    __bool__ = __float__ = __int__ = __index__ = _refuse
+    def __getattr__(self, name: str) -> NoReturn:
+        if not name.startswith("__"):
+            self.tape.refused = PlantError(f"The model's equations use the attribute {name!r} of a number.", ADVICE)
+        raise AttributeError(f"The number has no attribute {name!r}.")
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __trunc__ = __floor__ = __ceil__ = _refuse
+    __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = __rpow__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __hash__ = None  # type: ignore[assignment]

@@ -58,6 +58,26 @@ def floats_only(p):
     return -p if isinstance(p, float) else -0.5 * p
 
 
+def stop(p):
+    """A stop that kinds of numbers without comparison do not meet: at points inside all agree."""
+    try:
+        return -p * float(1.0 - 300.0 * (p > 2.97))
+    except Exception:
+        return -p
+
+
+def caught(operation):
+    """What goes another way where the operation is refused."""
+
+    def force(p):
+        try:
+            return -p + 0.0 * operation(p)
+        except Exception:
+            return -p
+
+    return force
+
+
 def not_on(kind):
     return lambda p: -0.5 * p if isinstance(p, kind) else -p
 
@@ -89,6 +109,14 @@ WRONG = {
     "endless box": (Own(state_low=np.array([-np.inf, -3.0])), "finite"),
     "list of periods": (Own(periods=[0.0, 0.0]), "numpy array"),
     "list as goal": (Own(goal=[0.0, 0.0]), "Goal"),
+    "branch, caught": (Own(stop), "branch on a state"),
+    "rounded, caught": (Own(caught(round)), "branch"),
+    "remainder, caught": (Own(caught(lambda p: p % 3.0)), "branch"),
+    "maximum, caught": (Own(caught(lambda p: np.maximum(p, 2.97))), "numpy.maximum"),
+    "root, caught": (Own(caught(lambda p: (p + 9.0) ** 0.5)), "power"),
+    "limits of states, caught": (Own(caught(lambda p: clip(p, np.nan, 1.0))), "finite number"),
+    "attribute, caught": (Own(caught(lambda p: p.real)), "real"),
+    "another simulation": (Own(advance=lambda x, u: 2.0 * x), "its own advance"),
     "dt in words": (Own(dt="0"), "dt"),
     "angle that is seen through a gain": (
         Own(lambda p: -sin(p), periods=TURN, observe=lambda x: (2.0 * x[0], x[1])),

@@ -108,55 +108,62 @@ def change(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda c: c.update(copy.deepcopy(fields))
 
 
+#: what is damaged: words of the reason
 ALONE: dict[str, Callable[[dict[str, Any]], None]] = {
-    "limits that cut the ball": change(limits=box([-0.35, -0.4], [0.4, 0.4])),
-    "limits that cut it above": change(limits=box([-0.4, -0.4], [0.4, 0.359])),
-    "limits without numbers": change(limits={"lower": hexed([-1.0, -1.0]), "upper": ["-inf", "inf"]}),
-    "limits and two steps": lambda c: (c["ellipsoids"][0].update(steps=2), change(limits=box([-1, -1], [1, 1]))(c))[1],
-    "a box too large": change(box=box([-0.27, -0.25], [0.25, 0.25])),
-    "a box too large above": change(box=box([-0.25, -0.25], [0.25, 0.27])),
-    "an empty box": change(box=box([0.1, 0.0], [0.0, 0.1])),
-    "a domain without cells": change(domain={**box([-1, -1], [1, 1]), "volume": (0.0).hex(), "grid": 0}),
-    "no steps": lambda c: c["ellipsoids"][0].update(steps=0),
-    "too many steps": lambda c: c["ellipsoids"][0].update(steps=1001),
-    "grows": change(model=model(1.01, 0.45)),
-    "ellipsoid about elsewhere": lambda c: c["ellipsoids"][0].update(center=hexed([0.4, 0.0])),
-    "cells of no record": change(cells=packed([1])),
+    "limits that cut the ball: leaves the limits": change(limits=box([-0.35, -0.4], [0.4, 0.4])),
+    "limits that cut it above: leaves the limits": change(limits=box([-0.4, -0.4], [0.4, 0.359])),
+    "limits without numbers: hexadecimal": change(limits={"lower": hexed([-1.0, -1.0]), "upper": ["-inf", "inf"]}),
+    "limits and two steps: one step": lambda c: (
+        c["ellipsoids"][0].update(steps=2),
+        change(limits=box([-1, -1], [1, 1]))(c),
+    )[1],
+    "a box too large: holds the box": change(box=box([-0.27, -0.25], [0.25, 0.25])),
+    "a box too large above: holds the box": change(box=box([-0.25, -0.25], [0.25, 0.27])),
+    "an empty box: box is empty": change(box=box([0.1, 0.0], [0.0, 0.1])),
+    "a domain without cells: no grid": change(domain={**box([-1, -1], [1, 1]), "volume": (0.0).hex(), "grid": 0}),
+    "no steps: number of steps": lambda c: c["ellipsoids"][0].update(steps=0),
+    "too many steps: number of steps": lambda c: c["ellipsoids"][0].update(steps=1001),
+    "grows: core does not contract": change(model=model(1.01, 0.45)),
+    "ellipsoid about elsewhere: does not decrease": lambda c: c["ellipsoids"][0].update(center=hexed([0.4, 0.0])),
+    "cells of no record: wrong size": change(cells=packed([1])),
 }
 CELLS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "volume": lambda c: c["domain"].update(volume=(1.0001).hex()),
-    "negative volume": lambda c: c["domain"].update(volume=(-1.0).hex()),
-    "domain empty": lambda c: c["domain"].update(upper=hexed([-1.0, 1.0])),
-    "domain flat": lambda c: c["domain"].update(upper=hexed([-1.0, 1.0]), volume=(0.0).hex()),
-    "domain backwards": lambda c: c["domain"].update(upper=hexed([-1.5, 1.0]), volume=(0.0).hex()),
-    "domain of a point": lambda c: c["domain"].update(upper=hexed([-1.0, -1.0]), volume=(0.0).hex()),
-    "grid that is not there": lambda c: c["domain"].update(grid=1),
-    "no domain": change(domain=None),
-    "record of another grid": lambda c: c["records"].append([1, 3, 0, 0]),
-    "size": lambda c: c["records"][1].__setitem__(3, 11),
-    "levels fall": lambda c: c["records"].append([0, 2, 0, 0]),
-    "a cell more": lambda c: (c["records"][1].__setitem__(3, 13), c.update(cells=packed(MIDDLE, [0, *RING])))[0],
-    "images of no steps": lambda c: c["records"][1].__setitem__(2, 0),
-    "order": change(records=[[0, 3, 1, 12], [0, 3, 1, 4]], cells=packed(RING, MIDDLE), ellipsoids=[]),
-    "version field": change(extra=1),
-    "digest": change(network_sha256="0" * 64),
-    "policy digest": change(policy_sha256="xy"),
-    "policy digest of another kind": change(policy_sha256=5),
-    "arithmetic": change(arithmetic="float16"),
-    "negative error": change(action_error=(-0.1).hex()),
-    "limits with cells": change(limits=box([-1, -1], [1, 1])),
-    "equilibrium elsewhere": change(equilibrium=box([0.1, 0.1], [0.2, 0.2])),
-    "equilibrium empty": change(equilibrium=box([0.1, 0.1], [0.1, 0.2])),
-    "core without it": change(core=shape(1e-7)),
-    "angles": lambda c: c["grids"][0].update(angles=[True, False]),
-    "angles of a wide grid": lambda c: c["grids"][0].update(
+    "volume: claimed volume": lambda c: c["domain"].update(volume=(1.0001).hex()),
+    "negative volume: claimed volume": lambda c: c["domain"].update(volume=(-1.0).hex()),
+    "domain empty: domain is empty": lambda c: c["domain"].update(upper=hexed([-1.0, 1.0])),
+    "domain flat: domain is empty": lambda c: c["domain"].update(upper=hexed([-1.0, 1.0]), volume=(0.0).hex()),
+    "domain backwards: domain is empty": lambda c: c["domain"].update(upper=hexed([-1.5, 1.0]), volume=(0.0).hex()),
+    "domain of a point: domain is empty": lambda c: c["domain"].update(upper=hexed([-1.0, -1.0]), volume=(0.0).hex()),
+    "grid that is not there: no grid": lambda c: c["domain"].update(grid=1),
+    "no domain: a count": change(domain=None),
+    "record of another grid: strange record": lambda c: c["records"].append([1, 3, 0, 0]),
+    "size: wrong size": lambda c: c["records"][1].__setitem__(3, 11),
+    "levels fall: levels": lambda c: c["records"].append([0, 2, 0, 0]),
+    "a cell more: not covered": lambda c: (
+        c["records"][1].__setitem__(3, 13),
+        c.update(cells=packed(MIDDLE, [0, *RING])),
+    )[0],
+    "images of no steps: not covered": lambda c: c["records"][1].__setitem__(2, 0),
+    "order: not covered": change(records=[[0, 3, 1, 12], [0, 3, 1, 4]], cells=packed(RING, MIDDLE), ellipsoids=[]),
+    "version field: unknown fields": change(extra=1),
+    "digest: digest of the network": change(network_sha256="0" * 64),
+    "policy digest: strange digest": change(policy_sha256="xy"),
+    "policy digest of another kind: strange digest": change(policy_sha256=5),
+    "arithmetic: strange arithmetic": change(arithmetic="float16"),
+    "negative error: negative": change(action_error=(-0.1).hex()),
+    "limits with cells: no cells": change(limits=box([-1, -1], [1, 1])),
+    "equilibrium elsewhere: exactly one equilibrium": change(equilibrium=box([0.1, 0.1], [0.2, 0.2])),
+    "equilibrium empty: equilibrium's box is empty": change(equilibrium=box([0.1, 0.1], [0.1, 0.2])),
+    "core without it: hold the equilibrium": change(core=shape(1e-7)),
+    "angles: full turns": lambda c: c["grids"][0].update(angles=[True, False]),
+    "angles of a wide grid: full turns": lambda c: c["grids"][0].update(
         angles=[False, True], low=hexed([-4, -4]), width=hexed([8, 8])
     ),
-    "model": change(model=[]),
-    "step": change(model={"step": {"outputs": 1}}),
-    "no states": change(model={"step": {"outputs": []}}),
-    "parts beside": change(parts=[]),
-    "final balls without errors": change(final=[stage(0.6, 0.1, 0.3)]),
+    "model: no list": change(model=[]),
+    "step: no list": change(model={"step": {"outputs": 1}}),
+    "no states: number of states": change(model={"step": {"outputs": []}}),
+    "parts beside: unknown fields": change(parts=[]),
+    "final balls without errors: belong together": change(final=[stage(0.6, 0.1, 0.3)]),
 }
 
 
@@ -164,7 +171,7 @@ CELLS: dict[str, Callable[[dict[str, Any]], None]] = {
 def test_each_of_these_is_rejected(name: str) -> None:
     damaged = without_cells() if name in ALONE else certificate()
     (ALONE | CELLS)[name](damaged)
-    with pytest.raises(cc.Rejected):
+    with pytest.raises(cc.Rejected, match=name.split(": ")[1]):
         derived(damaged)
 
 
@@ -188,6 +195,15 @@ def test_smaller_claims_are_true_as_well() -> None:
     assert derived(half).startswith(
         "Region of attraction: at least 24.9999 % of [-1.0, 1.0] x [0.0, 1.0] (volume 0.499999999)."
     )
+
+
+def test_claims_of_sectors_name_their_channels() -> None:
+    """A linear loop has none: its core takes no cells, and no sector."""
+    for ellipsoids in ([], [shape(0.36, steps=1)]):
+        alone = without_cells() | {"sectors": [], "ellipsoids": ellipsoids}
+        assert f"Proved: the core with 0 cells; {len(ellipsoids)} ellipsoids with " in derived(alone)
+    with pytest.raises(cc.Rejected, match="more sectors than"):
+        derived(without_cells() | {"sectors": [[hexed([0.0, 1.0, 0.5, 1.0])]]})
 
 
 def test_claims_with_errors_name_the_final_ball() -> None:
@@ -272,9 +288,13 @@ def test_parts_of_the_parameters() -> None:
     ):
         assert derived(parted(*pieces))
     assert "the only equilibrium" in derived(parted((0.5, 1.0)))
-    for pieces in ([(0.5, 0.75)], [(0.5, 0.75), (0.76, 1.0)], [(0.51, 1.0)], [(0.5, 0.99)], [], [(1.0, 0.5)]):
-        with pytest.raises(cc.Rejected):
+    for pieces in ([(0.5, 0.75)], [(0.5, 0.75), (0.76, 1.0)], [(0.51, 1.0)], [(0.5, 0.99)]):
+        with pytest.raises(cc.Rejected, match="do not cover"):
             derived(parted(*pieces))
+    with pytest.raises(cc.Rejected, match="does not exist"):
+        derived(parted())
+    with pytest.raises(cc.Rejected, match="empty interval"):
+        derived(parted((1.0, 0.5)))
     flat = parted((0.75, 0.75), whole=(0.75, 0.75))
     assert "p0 in [0.75, 0.75]" in derived(flat)
     with pytest.raises(cc.Rejected):

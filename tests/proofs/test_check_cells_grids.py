@@ -44,6 +44,9 @@ def test_grids_that_are_none_are_rejected() -> None:
     ):
         with pytest.raises(Rejected):
             cc.Grid(good | change, 1)
+    for width in ([1.0, 0.0], [-1.0, 1.0]):
+        with pytest.raises(Rejected, match="a grid is empty"):
+            grid([0.0, 0.0], width, [False, False], 0)
     one = cc.Grid(good, 1)
     one.refine(3)
     one.refine(3)
@@ -98,6 +101,8 @@ def test_boxes_are_covered_by_cells_of_lower_rank(n: int) -> None:
         (inside, inside - 0.25),
     ):
         assert not cells.covers(lo, hi, np.ones(1))[0]
+        beside = np.concatenate([lo, inside]), np.concatenate([hi, inside])
+        assert cells.covers(*beside, np.ones(2)).tolist() == [False, True]
     assert cells.covers(-np.ones((1, n)), np.ones((1, n)), np.ones(1))[0]
     assert not cells.covers(-np.ones((1, n)), np.ones((1, n)), np.zeros(1))[0]
 

@@ -105,36 +105,36 @@ def test_programs_that_are_none_are_rejected() -> None:
     assert ends(values(cc.Program(good, 2, 1, "p")([Number(f) for f in boxed([1, 1], [1, 1])]))[0]) == pytest.approx(
         (3, 3)
     )
-    for change in (
-        {"inputs": 3},
-        {"inputs": 1},
-        {"code": [["mul", 0, 3]]},
-        {"code": [["mul", 0]]},
-        {"code": [["mul", 0, 1, 2]]},
-        {"code": [["neg", 0, 1]]},
-        {"code": [["neg"]]},
-        {"code": [["tan", 0]]},
-        {"code": ["neg"]},
-        {"code": [[]]},
-        {"code": [[0, "neg"]]},
-        {"code": [["neg", -1]]},
-        {"code": [["at_least", 0, 1]]},
-        {"code": [["at_most", 0, 0]]},
-        {"code": [["neg", 0], ["at_most", 0, 3]]},
-        {"outputs": []},
-        {"outputs": [9]},
-        {"outputs": [5, 5]},
-        {"code": {}},
-        {"code": [["neg", 0]] * 4097},
-        {"extra": 1},
-        {"outputs": [6]},
-        {"code": [["neg", 3]], "outputs": [3]},
-        {"code": [["mul", 0, 3]], "outputs": [3]},
-        {"code": [["at_least", 0]]},
-        {"constants": ["1"]},
-    ):
-        with pytest.raises(Rejected):
-            cc.Program(good | change, 2, 1, "p")
+    refused: dict[str, list[dict[str, Any]]] = {
+        "wrong number of inputs": [{"inputs": 3}, {"inputs": 1}],
+        "strange instruction 'mul'": [
+            *({"code": [["mul", *places]]} for places in ([0, 3], [0], [0, 1, 2])),
+            {"code": [["mul", 0, 3]], "outputs": [3]},
+        ],
+        "strange instruction 'neg'": [
+            {"code": [["neg", 0, 1]]},
+            {"code": [["neg"]]},
+            {"code": [["neg", 3]], "outputs": [3]},
+        ],
+        "strange instruction 'tan'": [{"code": [["tan", 0]]}],
+        "strange instruction 'at_least'": [{"code": [["at_least", 0]]}],
+        "strange instruction$": [{"code": ["neg"]}, {"code": [[]]}, {"code": [[0, "neg"]]}],
+        "a count": [{"code": [["neg", -1]]}],
+        "not constant": [
+            {"code": [["at_least", 0, 1]]},
+            {"code": [["at_most", 0, 0]]},
+            {"code": [["neg", 0], ["at_most", 0, 3]]},
+        ],
+        "strange outputs": [{"outputs": []}, {"outputs": [9]}, {"outputs": [6]}],
+        "wrong number of outputs": [{"outputs": [5, 5]}],
+        "no code": [{"code": {}}, {"code": [["neg", 0]] * 4097}],
+        "unknown fields": [{"extra": 1}],
+        "hexadecimal": [{"constants": ["1"]}],
+    }
+    for reason, changes in refused.items():
+        for change in changes:
+            with pytest.raises(Rejected, match=reason):
+                cc.Program(good | change, 2, 1, "p")
     assert len(cc.Program(good | {"outputs": [0, 1, 5]}, 2, None, "p").outputs) == 3
     assert len(cc.Program(good | {"code": [["neg", 0]] * 4096}, 2, 1, "p").code) == 4096
     limits = program(1, [-1.0, 2.0], [["at_least", 0, 1], ["at_most", 3, 2]], [4])

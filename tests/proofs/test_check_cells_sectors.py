@@ -714,7 +714,7 @@ def test_roundings_of_a_signals_line_are_counted(size: float) -> None:
         missed += any(errors)
         assert (
             sum(e**2 for e in errors) <= Fraction(float(out.r[0])) ** 2
-            and out.r[0] <= 1e-15 * 9 * size * abs(sectors.line) + 1e-150
+            and 0 <= out.r[0] <= 1e-15 * 9 * size * abs(sectors.line) + 1e-150
         )
     assert missed > 5
 

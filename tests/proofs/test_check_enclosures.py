@@ -367,11 +367,12 @@ def test_least_values_are_found_to_thirty_digits(steep: Fraction) -> None:
             assert ck._minimum(f, slope, F(a), F(b), 1, found + F(1, 10**9)) < found + F(1, 10**9)
 
 
+@pytest.mark.parametrize("a", [F(3), F(1, 3), F(2, 3), F(-1, 3), F(-2, 3), F(1, 7)])
 @pytest.mark.parametrize("width", [F(1, 2**60), F(1, 2**30), F(1), F(2**70)])
 @pytest.mark.parametrize("steep", [F(1, 10**9), F(3), F(10**9)])
-def test_functions_are_evaluated_between_the_ends_alone(width: Fraction, steep: Fraction) -> None:
-    """Elsewhere they may be anything; also where doubles cannot tell the ends apart. Of steep (x - a) or (b - x)."""
-    a = F(3)
+def test_functions_are_evaluated_between_the_ends_alone(width: Fraction, steep: Fraction, a: Fraction) -> None:
+    """Elsewhere they may be anything; also where doubles cannot tell the ends apart, or lie beside both of them. Of
+    steep (x - a) or (b - x)."""
     b, turn = a + width, a + width / 7
     seen: list[Fraction] = []
 

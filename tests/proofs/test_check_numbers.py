@@ -245,3 +245,13 @@ def test_least_values_where_a_slope_may_be_almost_zero_and_is_not(side: int) -> 
 
     ends = sorted(1 + side * v for v in (Fraction(-1, 10), Fraction(9, 20)))
     assert ck._minimum(parabola(1)[0], slope, *ends, 1) <= 1
+
+
+def test_what_a_factor_leaves_is_asked_of_every_row() -> None:
+    """[10023 2099; 2099 424] is indefinite: its factor [100 0; 20 1] leaves 99 beside the diagonal, and c is 23."""
+    rows, bits = [[10023], [2099, 424], [0, 0, 1000]], 1
+    assert 10023 * 424 < 2099**2
+    for order in ((0, 1, 2), (2, 0, 1)):
+        lower = [[rows[max(i, j)][min(i, j)] for j in order[: k + 1]] for k, i in enumerate(order)]
+        assert not ck._factor(lower, -2 * bits, [0, 0, 0], bits, None)
+    assert ck._factor([[10023], [2000, 424], [0, 0, 1000]], -2 * bits, [0, 0, 0], bits, None)

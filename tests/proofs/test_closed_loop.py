@@ -252,6 +252,37 @@ def test_thin_sets_lie_in_their_rectangles(seed: int, scale: float) -> None:
         assert max(abs(a0), abs(a1)) <= longest * (1 + 1e-9) and abs(det) <= 1e-13 * longest**2
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("tilt", [2.0**-47, 2.0**-48, 2.0**-49, 2.0**-51, 2.0**-53, 1.0])
+def test_sets_that_are_almost_lines_lie_in_their_rectangles(seed: int, tilt: float) -> None:
+    """Generators along one axis, or none, moved a few units to the side: in fractions, and no radius is below 0."""
+    rng = np.random.default_rng(seed)
+    G = np.stack([tilt * rng.uniform(-1, 1, 7), rng.uniform(-1, 1, 7)])
+    if seed % 4 > 1:
+        turn = rng.uniform(0, 2 * np.pi)
+        G = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ G
+    G, r = G[:: -1 if seed % 2 else 1], tilt * rng.uniform(0, 0.1, 2) * (seed % 3)
+    box = _oriented(tuple(AffineForm(np.zeros(1), G[i][:, None], r[i : i + 1]) for i in range(2)))
+    assert box is not None
+    (a0, b0), (a1, b1) = ([Fraction(float(v)) for v in form.generators[:, 0]] for form in box)
+    slack = [Fraction(float(form.radius[0])) for form in box]
+    assert min(slack) >= 0
+    # one zonotope lies in another if it does in the directions across its sides
+    for p, q in ((a1, -a0), (b1, -b0), (Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))):
+        reach = sum(abs(p * Fraction(float(g)) + q * Fraction(float(h))) for g, h in zip(G[0], G[1], strict=True))
+        reach += abs(p) * Fraction(float(r[0])) + abs(q) * Fraction(float(r[1]))
+        room = abs(p * a0 + q * a1) + abs(p * b0 + q * b1) + abs(p) * slack[0] + abs(q) * slack[1]
+        assert reach <= room
+
+
+def test_radii_of_rectangles_are_not_below_zero() -> None:
+    """Also of sets that are wider across their longest generator than along it."""
+    G = np.array([[1.0, *[0.0] * 9], [0.0, *[0.9] * 9]])
+    for order in (1, -1):
+        box = _oriented(tuple(AffineForm(np.zeros(1), row[:, None], np.zeros(1)) for row in G[::order]))
+        assert box is not None and all(2.0**-52 < form.radius[0] < 2.0**-40 for form in box)
+
+
 def test_sets_with_infinite_parts_have_no_rectangle_that_is_small() -> None:
     for bad in (np.inf, np.nan):
         x = (AffineForm(np.zeros(1), np.array([[bad]])), AffineForm(np.zeros(1), np.array([[1.0]])))

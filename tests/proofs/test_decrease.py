@@ -310,6 +310,12 @@ def test_the_level_ends_where_v_ceases_to_fall() -> None:
     assert found.proved is not None and found.complete
     assert 0.99 < found.proved.radius < 1.0
     assert all(np.all(np.abs(x[:, 0]) >= 1.0) for x in found.violations) and found.violations
+    aside = loop_of(lambda x, y: (1.0 + (x - 1.0) * (x - 0.5), 0.5 * y - 1.0))
+    found = prove_decrease(aside, ball(1.0, (1.0, -2.0)), ball(0.1, (1.0, -2.0)))
+    assert len(found.violations)
+    for x in found.violations:
+        after = aside.simulate(x) - [1.0, -2.0]
+        assert np.all(np.sum(after**2, axis=1) >= np.sum((x - [1.0, -2.0]) ** 2, axis=1))
     whole = edge(linear(0.5 * np.eye(2)))
     assert whole.proved is not None and whole.complete and not whole.violations
     assert 3.0 * (1 - 2.0**-9) < whole.proved.radius < 3.0 * (1 - 2.0**-11)

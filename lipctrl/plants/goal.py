@@ -98,6 +98,13 @@ class Goal:
         deviation = np.abs(self.deviation(x))
         return bool(np.all(np.isfinite(deviation)) and np.all(deviation <= self.tolerance))
 
+    def contains_box(self, low: ArrayLike, high: ArrayLike) -> bool:
+        """Whether every state of a box lies in the set (floating point, no proof)."""
+        low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            furthest = np.abs(self.deviation(0.5 * low + 0.5 * high)) + (0.5 * high - 0.5 * low)
+        return bool(np.all(np.isfinite(furthest)) and np.all(low <= high) and np.all(furthest <= self.tolerance))
+
     def distance(self, x: ArrayLike) -> float:
         """Euclidean distance of the state x to the target, angles wrapped."""
         return float(np.linalg.norm(self.deviation(x)))

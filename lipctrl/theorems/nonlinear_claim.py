@@ -43,8 +43,7 @@ class Claim:
 
     def row(self, model: Model, rest: Interval, seconds: float) -> TheoremResult:
         """CERTIFIED, if the equilibrium, which is in `rest`, lies in the goal set and nothing asked for is missed."""
-        goal = model.goal
-        in_goal = goal is None or (goal.contains(rest.lo) and goal.contains(rest.hi))
+        in_goal = model.goal is None or model.goal.contains_box(rest.lo, rest.hi)
         verdict, reason = Verdict.CERTIFIED, self.words
         if not in_goal:
             verdict, reason = Verdict.INCONCLUSIVE, f"the loop does not rest in its goal set, though {self.words}"

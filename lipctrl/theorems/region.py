@@ -36,13 +36,11 @@ from lipctrl.proofs.rest_states import RestStates, find_rest_states
 from lipctrl.theorems.region_cells import fill
 from lipctrl.theorems.region_core import find_core, linear_loop
 from lipctrl.theorems.region_falsify import (
-    UNDECIDED,
     Failure,
     Simulation,
-    exact_loops,
-    fates,
+    contradiction,
+    ends_elsewhere,
     find_failures,
-    follow,
     simulate_domain,
 )
 from lipctrl.theorems.region_levels import find_levels
@@ -349,17 +347,9 @@ def confront(result: RegionOfAttraction, loop: ClosedLoop, angles: NDArray[np.bo
     failing, apart = simulation.failing, simulation.starts[simulation.apart]
     late = failing[result.contains(failing)][:_FOLLOWED]
     wrong = [x for x in result.others if result.contains(x)] + list(apart[result.contains(apart)])
-    for exact in exact_loops(loop):
-        arrival, _, _ = follow(exact, result.core, angles, late, 10_000 * len(late), 10_000)
-        left = late[~np.isfinite(arrival)]
-        if len(left):  # a slow loop is still on its way
-            ends = fates(exact, angles, left)
-            wrong += [x for x, (kind, _) in zip(left, ends, strict=True) if kind != UNDECIDED]
-    if len(wrong):
-        raise LipctrlError(
-            f"The proof contradicts the simulation from {wrong[0].tolist()}.",
-            "This is a fault of lipctrl: please report it with the policy.",
-        )
+    wrong += list(ends_elsewhere(loop, result.core, angles, late))
+    if wrong:
+        raise contradiction(wrong[0])
 
 
 def domain_of(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter
 from scipy.spatial import cKDTree
 
+from lipctrl.errors import LipctrlError
 from lipctrl.plants.goal import wrap
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.ellipsoid import Ellipsoid
@@ -297,6 +298,28 @@ def fates(loop: ClosedLoop, angles: NDArray[np.bool_], starts: Array, steps: int
             same = kind != OTHER or _recurs(np.concatenate([found[i][1], orbit]))
             found[i] = (kind, orbit) if same else (UNDECIDED, orbit)
     return found
+
+
+def ends_elsewhere(
+    loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], starts: Array, longest: int = 10_000
+) -> Array:
+    """Those of the starts that never arrive in the core for some values of the parameters, but rest elsewhere, go round
+    or escape; not those of a slow loop, which are still on their way."""
+    wrong = np.zeros(len(starts), dtype=bool)
+    for exact in exact_loops(loop):
+        arrival, _, _ = follow(exact, core, angles, starts, longest * len(starts), longest)
+        left = np.flatnonzero(~np.isfinite(arrival))
+        if len(left):
+            wrong[left] |= [kind != UNDECIDED for kind, _ in fates(exact, angles, starts[left])]
+    return starts[wrong]
+
+
+def contradiction(start: Array) -> LipctrlError:
+    """What to raise where a simulation from a certified start contradicts the proof."""
+    return LipctrlError(
+        f"The proof contradicts the simulation from {start.tolist()}.",
+        "This is a fault of lipctrl: please report it with the policy.",
+    )
 
 
 def trajectory(loop: ClosedLoop, start: Array, steps: int = _SHOWN) -> Array:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lipctrl.errors import LipctrlError
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import box_forms
@@ -17,6 +16,7 @@ from lipctrl.proofs.core import reach
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Region, TheoremResult
 from lipctrl.theorems.nonlinear_claim import Claim, arrives, for_all, nothing_found
+from lipctrl.theorems.region_falsify import contradiction
 from lipctrl.theorems.sector_region import SectorRegion, find_sector_region
 from lipctrl.theorems.words import box_words, state_names, units_of
 
@@ -106,7 +106,4 @@ def _confront(region: SectorRegion, count: int = 500, steps: int = 200) -> None:
             x = region.loop.simulate(x, 1, plant)
             away = np.linalg.norm((x - ellipsoid.center) @ ellipsoid.T.T, axis=1)
             if not np.all(away < widest):
-                raise LipctrlError(
-                    f"The proof contradicts the simulation from {starts[np.argmax(away)].tolist()}.",
-                    "This is a fault of lipctrl: please report it with the policy.",
-                )
+                raise contradiction(starts[np.argmax(away)])

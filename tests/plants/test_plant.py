@@ -225,6 +225,16 @@ def test_the_goal_counts_angles_modulo_their_period():
     assert goal.distance([-2 * np.pi + 0.3, 0.4]) == pytest.approx(0.5)
 
 
+def test_a_box_lies_in_the_goal_with_all_its_states_not_with_its_corners_alone():
+    goal = Goal([0, 1], [0.3, np.inf], [2 * np.pi, 0])
+    assert goal.contains_box([-0.2, -1e9], [0.2, 1e9]) and goal.contains_box([6.1, 0], [6.5, 0])
+    assert not goal.contains_box([-0.1, 0], [0.4, 0])
+    assert goal.contains([0.1, 0]) and goal.contains([2 * np.pi - 0.1, 0])
+    assert not goal.contains_box([0.1, 0], [2 * np.pi - 0.1, 0]), "nearly a turn: pi lies between"
+    for low, high in (([np.nan, 0], [0.1, 0]), ([0.1, 0], [-0.1, 0]), ([0, -np.inf], [0, np.inf])):
+        assert not goal.contains_box(low, high)
+
+
 @pytest.mark.parametrize(
     "arguments", [([np.inf], 1), ([0], -1), ([0], np.nan), ([0, 0], [1, 2, 3]), ([0], 1, [-1]), ([[0]], 1)]
 )

@@ -27,6 +27,7 @@ from lipctrl.theorems.region_falsify import (
     REST,
     UNDECIDED,
     describe,
+    ends_elsewhere,
     fates,
     find_failures,
     follow,
@@ -112,6 +113,16 @@ def test_a_trajectory_that_is_still_on_its_way_refutes_nothing() -> None:
     assert not np.all(simulation.converging) and find_failures(slow, core, NO_ANGLES, simulation) == ()
     arrival, _, _ = follow(_loop(lambda x, y: (0.5 * x, 0.5 * y)), core, NO_ANGLES, np.array([[1e13, 0.0]]), 1000)
     assert np.isfinite(arrival[0])
+
+
+def test_against_a_proof_speak_only_starts_that_end_elsewhere() -> None:
+    """x+ = x/2 + 3 clip(x, -1, 1)/4 rests in 0 and in +- 3/2; that from 1e5 by steps of 1 is on its way for long."""
+    core = Ellipsoid(np.zeros(2), np.eye(2), 0.1)
+    starts = np.array([[0.05, 0.0], [0.2, 0.0], [0.0, 5.0], [-7.0, 0.0], [1e5, 0.0]])
+    two = _loop(lambda x, y: (0.5 * x + 0.75 * clip(x, -1.0, 1.0), 0.5 * y))
+    assert np.array_equal(ends_elsewhere(two, core, NO_ANGLES, starts), starts[[1, 3, 4]])
+    slow = _loop(lambda x, y: (x - clip(0.5 * x, -1.0, 1.0), 0.5 * y))
+    assert not len(ends_elsewhere(slow, core, NO_ANGLES, starts))
 
 
 def test_between_parameters_that_end_full_turns_apart_one_does_not_converge() -> None:

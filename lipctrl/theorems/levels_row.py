@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
+from lipctrl.presentation import number_down
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Region, TheoremResult
 from lipctrl.theorems.level_region import LEAST, MOST, LevelRegion, find_level_region
@@ -87,7 +88,7 @@ def levels_row(
     )
     missed = ""
     if region.box is not None and not region.box_certified:
-        missed = f"not the whole required box {box_words(*region.box)} was certified"
+        missed = f"not the whole required box {box_words(*region.box, outward=True)} was certified"
     words = _words(model, region, units)
     claim = Claim(NAME, words, found, _certificate(region), region.covered_share, arithmetic, missed)
     return claim.row(model, region.equilibrium, took), region
@@ -95,7 +96,7 @@ def levels_row(
 
 def _words(model: Model, region: LevelRegion, units: str) -> str:
     count = 1 + len(region.levels)
-    reach = ", ".join(f"{value:.4g}" for value in region.largest.half_widths)
+    reach = ", ".join(number_down(value, 4) for value in region.largest.half_widths)
     path = ""
     if region.limits is not None:
         path = " without leaving them, within the limits of the equations"
@@ -107,8 +108,8 @@ def _words(model: Model, region: LevelRegion, units: str) -> str:
     return (
         f"{for_all(model, region)}every trajectory of the nonlinear loop from a chain of {count} ellipsoids "
         f"{arrives(model, region)}{path}."
-        f" The largest has volume {region.volume:.6g} ({units}) and half widths ({reach}).{required} Of simulated "
-        f"starts in the box around it {100 * region.simulated_share:.1f} % converge; the ellipsoids hold "
+        f" The largest has volume {number_down(region.volume, 6)} ({units}) and half widths ({reach}).{required}"
+        f" Of simulated starts in the box around it {100 * region.simulated_share:.1f} % converge; the ellipsoids hold "
         f"{100 * region.covered_share:.1f} % of these."
     )
 

@@ -75,7 +75,7 @@ def nothing_found(name: str, reason: str, seconds: float, arithmetic: str = "rea
 
 def for_all(model: Model, region: RegionOfAttraction | LevelRegion | None = None) -> str:
     """What the claim allows, in words, to begin a sentence with; None: no errors."""
-    inside = [f"{name} in [{low:g}, {high:g}]" for name, (low, high) in model.uncertain.items()]
+    inside = [f"{name} in [{float(low)!r}, {float(high)!r}]" for name, (low, high) in model.uncertain.items()]
     words = [f"for every constant value of {', '.join(inside)}"] if inside else []
     if region is not None:
         rounding = region.largest_rounding if region.arithmetic == "float32" else 0.0

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
+from lipctrl.presentation import number_down, number_up
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.region_certificate import Part, region_certificate
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
@@ -25,7 +26,7 @@ from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, for_all, l
 from lipctrl.theorems.region import RegionOfAttraction, domain_of
 from lipctrl.theorems.region_falsify import REST, UNDECIDED, Failure, describe, fates, find_departure, trajectory
 from lipctrl.theorems.region_parts import find_common_region
-from lipctrl.theorems.words import box_words, state_names, units_of
+from lipctrl.theorems.words import box_words, percent, state_names, units_of
 
 Array = NDArray[np.float64]
 
@@ -119,10 +120,10 @@ def _local(model: Model, region: RegionOfAttraction, took: float) -> TheoremResu
         largest = max((region.core, *region.ellipsoids), key=lambda e: e.volume)
         volume = largest.volume * (1.0 - 1e-9)
     words = (
-        f"{for_all(model, region)}every trajectory of the nonlinear loop from a set of area {volume:.6g} ({units}) "
-        f"{arrives(model, region)}"
+        f"{for_all(model, region)}every trajectory of the nonlinear loop from a set of area "
+        f"{number_down(volume, 6)} ({units}) {arrives(model, region)}"
         + (", modulo full turns" if np.any(model.periods > 0) else "")
-        + f": {100 * region.share:.2f} % of the domain {box_words(region.lower, region.upper)}; of simulated starts "
+        + f": {percent(region.share)} of the domain {box_words(region.lower, region.upper)}; of simulated starts "
         f"{100 * region.simulation.share:.2f} % converge.{_apart(region)}{_each(region)}{others(region)}"
     )
     if largest is not None:
@@ -159,8 +160,8 @@ def _each(region: RegionOfAttraction) -> str:
     if not region.parts:
         return ""
     return (
-        f" For each value by itself at least {100 * region.least_share:.2f} % of the domain is certified, "
-        f"{100 * region.pairs_share:.2f} % of all pairs of a state and a value ({len(region.parts)} parts)."
+        f" For each value by itself at least {percent(region.least_share)} of the domain is certified, "
+        f"{percent(region.pairs_share)} of all pairs of a state and a value ({len(region.parts)} parts)."
     )
 
 
@@ -192,26 +193,25 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
     the domain was asked for.
     """
     rest, _ = _rest_states(region)
-    domain = box_words(region.lower, region.upper)
-    where = f"every state of {domain}"
+    domain, around = (box_words(region.lower, region.upper, outward=outward) for outward in (False, True))
     if region.everything:
-        words = f"{where} is certified."
+        words = f"every state of {domain} is certified."
         return _wider(Verdict.CERTIFIED, Trust.PROVED, words, 1.0, None)
     if region.failures:
         return _refuted(region.failures[0], region.lower, region.upper)
     if not asked:
         return None
     if rest:
-        words = f"not {where} converges: the loop also rests at {_point(rest[0])} (proved)."
+        words = f"not every state of {around} converges: the loop also rests at {_point(rest[0])} (proved)."
         witness = {"kind": REST, "trajectory": [rest[0].tolist()] * 2, "orbit": [rest[0].tolist()]}
         return _wider(Verdict.REFUTED, Trust.PROVED, words, None, witness)
-    words = f"{100 * (1 - region.share):.2g} % of {domain} are left, neither certified nor refuted."
+    words = f"{number_up(100 * (1 - region.share), 2)} % of {domain} are left, neither certified nor refuted."
     return _wider(Verdict.INCONCLUSIVE, Trust.SAMPLED, words, region.share, None)
 
 
 def _refuted(failure: Failure, low: Array, high: Array) -> TheoremResult:
     witness = {"kind": failure.kind, "trajectory": failure.trajectory.tolist(), "orbit": failure.orbit.tolist()}
-    words = f"not every state of {box_words(low, high)} converges: {failure.words}."
+    words = f"not every state of {box_words(low, high, outward=True)} converges: {failure.words}."
     return _wider(Verdict.REFUTED, Trust.SAMPLED, words, None, witness)
 
 

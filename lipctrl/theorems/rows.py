@@ -12,6 +12,7 @@ import numpy as np
 from lipctrl.errors import SolverError
 from lipctrl.lmi.lmi import Array, Congruence, MatrixInequality, selector
 from lipctrl.plants.loop import Loop
+from lipctrl.presentation import number_up
 from lipctrl.proofs.certificate import network_block, plant_block
 from lipctrl.proofs.verify import holds
 from lipctrl.results import Region, TheoremResult, Trust, Verdict
@@ -82,7 +83,8 @@ def global_small_gain(loop: Loop, seconds: float) -> TheoremResult:
             "not applicable: the plant without the policy was not proved stable, and small gain needs that.",
         )
     figures = (
-        f"|G|_inf <= {result.gamma:.6g}, Lipschitz bound of the policy {result.lip:.6g}, product {result.product:.4g}"
+        f"|G|_inf <= {number_up(result.gamma, 6)}, Lipschitz bound of the policy {number_up(result.lip, 6)}, "
+        f"product {number_up(result.product, 4)}"
     )
     if not result.succeeds:
         return _inconclusive(name, "global", f"{figures}: more than 1.", 1 - result.product)
@@ -106,7 +108,7 @@ def local_small_gain(loop: Loop, seconds: float) -> TheoremResult:
     return _certified(
         name,
         f"every trajectory from an ellipsoid of {region} about the equilibrium converges exponentially to it "
-        f"(product of gains {result.product:.4g}).",
+        f"(product of gains {number_up(result.product, 4)}).",
         1 - result.product,
         region,
         _certificate("small_gain", loop, small_gain.claim(result)),

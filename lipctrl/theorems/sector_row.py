@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
+from lipctrl.presentation import number_down
 from lipctrl.proofs.closed_loop import box_forms
 from lipctrl.proofs.core import reach
 from lipctrl.proofs.levels_certificate import levels_certificate
@@ -68,7 +69,7 @@ def sector_row(
     ellipsoid = region.ellipsoid
     units = units_of(state_names(model.state_names, model.n_states))
     found = Region("ellipsoid", region.volume, units, ellipsoid.center, ellipsoid.P, 1.0)
-    sides = ", ".join(f"{value:.3g}" for value in ellipsoid.half_widths)
+    sides = ", ".join(number_down(value, 3) for value in ellipsoid.half_widths)
     channels = sum(int(np.sum(block[:, 0] < block[:, 1])) for block in region.blocks)
     words = (
         f"{for_all(model)}every trajectory of the nonlinear loop from an ellipsoid of {found} and half widths "
@@ -79,7 +80,7 @@ def sector_row(
     if box is not None:
         required = np.asarray(box[0], dtype=np.float64), np.asarray(box[1], dtype=np.float64)
         if not bool(ellipsoid.size(box_forms(required[0][None], required[1][None]))[0] <= ellipsoid.radius):
-            missed, required = f"not the whole required box {box_words(*required)} was certified", None
+            missed, required = f"not the whole required box {box_words(*required, outward=True)} was certified", None
     certificate = levels_certificate(
         region.loop,
         region.equilibrium,

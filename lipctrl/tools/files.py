@@ -9,7 +9,8 @@ from typing import Any
 from lipctrl.networks.loading.policy import Policy
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.results import Bound, Report
-from lipctrl.theorems.rows import certificate_with_head
+from lipctrl.theorems import levels_row, region_row, sector_row
+from lipctrl.theorems.rows import ROWS, certificate_with_head
 from lipctrl.tools.output import certificate_name, staged, to_json
 from lipctrl.tools.plot import save_picture
 from lipctrl.tools.report import report_json
@@ -17,6 +18,8 @@ from lipctrl.tools.report import report_json
 REPORT = "report.json"
 PICTURE = "report.png"
 LIPSCHITZ = "lipschitz"
+CLAIMS = (LIPSCHITZ, *ROWS, region_row.NAME, region_row.DOMAIN, levels_row.NAME, sector_row.NAME)
+"""All that have certificates: those of an earlier run, of another policy perhaps, do not stay beside a report."""
 
 
 def write_report(report: Report, folder: str | Path) -> tuple[dict[str, Any], list[Path]]:
@@ -33,8 +36,7 @@ def write_report(report: Report, folder: str | Path) -> tuple[dict[str, Any], li
     names = {claim: certificate_name(claim) for claim in report.certificates}
     headline = folder / names[report.headline] if report.headline in names else None
     content = report_json(report, headline)
-    outdated = tuple(certificate_name(name) for name in (LIPSCHITZ, *(row.name for row in report.theorems)))
-    with staged(folder, outdated) as stage:
+    with staged(folder, tuple(map(certificate_name, CLAIMS))) as stage:
         for claim, name in names.items():
             write_certificate(report.certificates[claim], stage / name)
         (stage / REPORT).write_text(to_json(content) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ means to deceive can.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,7 +36,8 @@ def check_model(model: Model) -> None:
         If an attribute is missing or has the wrong size; if step does not clip actions to the limits that the model
         states; if what is made of step and observe is overridden; if step or observe fails on a kind of number or
         returns too few or too many of them, depends on something other than its arguments, keeps something in the
-        model, or is not the program recorded; if full turns of an angle change it.
+        model, or is not the program recorded; if full turns of an angle change it; if the class, built with the extreme
+        values of uncertain parameters, gives another plant.
     """
     _check_sizes(model)
     _check_derived(model)
@@ -43,6 +45,7 @@ def check_model(model: Model) -> None:
     programs = record_model(model)
     angles_of(model)
     _check_parameters(model, programs)
+    _check_rebuilt(model)
     n, q = model.n_states, len(model.uncertain)
     for values in _points(model):
         _check_limits(model, programs[0], values)
@@ -160,6 +163,44 @@ def _check_parameters(model: Model, programs: Sequence[Program]) -> None:
                 f"The equations of {model.name} do not read the uncertain parameter {name!r}.",
                 "Compute what depends on it in step or observe, from the attribute of this name.",
             )
+
+
+def _check_rebuilt(model: Model) -> None:
+    """Whether the model built with the extreme values is the one that holds them: what was computed from a parameter
+    before, in the constructor, would stay nominal.
+
+    Seen only where the class can be built from its parameters, and gives this very plant at the nominal ones.
+    """
+    nominal = {name: getattr(model, name) for name in model.parameters}
+
+    def agrees(values: Sequence[float]) -> bool | None:
+        try:
+            built = type(model)(**{**nominal, **dict(zip(model.uncertain, values, strict=True))})
+            pairs = [np.array([_behaviour(m, x) for x in _points(model)]) for m in (built, model.at(values))]
+            limits = [np.array(m.limits, dtype=np.float64) for m in (built, model)]
+        except Exception:
+            return None
+        with np.errstate(all="ignore"):
+            apart = np.abs(pairs[0] - pairs[1]) > _AGREE * (1.0 + np.abs(pairs[1]))
+        return not bool(np.any(apart)) and np.array_equal(limits[0], limits[1], equal_nan=True)
+
+    if not agrees([nominal[name] for name in model.uncertain]):
+        return
+    for corner in product(*model.uncertain.values()):
+        if agrees(corner) is False:
+            values = ", ".join(f"{name}={value!r}" for name, value in zip(model.uncertain, corner, strict=True))
+            raise PlantError(
+                f"{type(model).__name__}({values}) is another plant than {model.name} with these values: something was "
+                "computed from a parameter before, and stays what it was.",
+                "Compute what depends on an uncertain parameter in step or observe, from the attribute of its name.",
+            )
+
+
+def _behaviour(model: Model, values: Array) -> Array:
+    """What a plant does at one state and action."""
+    x, u = np.split(values[: model.n_states + model.n_actions], [model.n_states])
+    with np.errstate(all="ignore"):
+        return np.concatenate([model.advance(x, u), model.outputs(x)])
 
 
 def _check_limits(model: Model, step: Program, values: Array) -> None:

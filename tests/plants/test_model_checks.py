@@ -328,3 +328,45 @@ def test_a_model_that_keeps_something_is_refused(model):
     """Each value of a parameter has a copy of the model, so that what one keeps was not missed in another."""
     with pytest.raises(PlantError, match="sets its attribute"):
         check_model(model)
+
+
+class Arm(Own):
+    """Weighs what it says, but turns as its nominal self."""
+
+    parameters = ("mass",)
+
+    def __init__(self, mass=1.0):
+        self.mass = self._read("mass", mass)
+        self.inertia = 0.25 * self.mass
+        self.limits = (np.array([-9.0, -9.0]), np.array([9.0, 9.0]))
+
+    def step(self, x, u):
+        return x[0] + 0.1 * x[1], x[1] + 0.1 * (-self.mass * x[0] + u[0]) / self.inertia
+
+
+class Railed(Arm):
+    """Its rail is as long as its nominal self."""
+
+    def __init__(self, mass=1.0):
+        super().__init__(mass)
+        self.limits = (self.limits[0] * self.mass, self.limits[1] * self.mass)
+
+    def step(self, x, u):
+        return x[0] + 0.1 * x[1], x[1] + 0.1 * (-self.mass * x[0] + u[0])
+
+
+@pytest.mark.parametrize("kind", [Arm, Railed])
+def test_what_was_computed_from_a_parameter_before_is_refused(kind):
+    """Every mass from .3 to 1.7 was certified, with the inertia of 1; with its own the loop of .3 diverges."""
+    check_model(kind(0.3))
+    with pytest.raises(PlantError, match=r"\(mass=0.3\) is another plant"):
+        certify(POLICY, kind(), target=[0.0, 0.0], time_limit=1, uncertain={"mass": (0.3, 1.7)})
+    with pytest.raises(PlantError, match="another plant"):
+        check_model(kind((0.3, 1.7)))
+
+
+def test_models_with_settings_of_their_own_are_not_rebuilt():
+    """The class alone does not say what they are."""
+    arm = Arm()
+    arm.inertia = 0.5
+    check_model(arm.with_uncertain({"mass": (0.3, 1.7)}))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,6 +172,47 @@ def test_public_agents_stay_within_the_bound_by_tails(zoo: Path, algorithm: str)
     y = center + half * np.random.default_rng(2).uniform(-1, 1, (20_000, 3))
     for order in (None, "sorted"):
         assert np.all(np.abs(single(network, y, order) - network(y)) <= allowed)
+
+
+def test_bounds_by_tails_are_used_where_they_are_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three layers of 2, 3 and 5 neurons: a tail each, its box, its network; and infinite where nothing is known."""
+    rng = np.random.default_rng(3)
+    sizes = (2, 3, 5, 4, 2)
+    layers: list[Affine | Elementwise] = []
+    for a, b in pairwise(sizes):
+        layers += [Affine(rng.standard_normal((b, a)) / np.sqrt(a)), Elementwise("tanh", b)]
+    network = Network(layers[:-1])
+    inputs = InputSet.from_box(rng.standard_normal(2), np.full(2, 0.1))
+    bounds = layer_bounds(network, inputs)
+    errors = region_error(network, bounds, inputs)
+    assert errors is not None and len(errors.boxes) == 3
+    _, tails = rounding_error(network, bounds, inputs, better=np.inf)
+    assert len(tails) == 3
+    y = inputs.center + 0.1 * rng.uniform(-1, 1, (50, 2))
+    for k, (tail, box) in enumerate(zip(tails, errors.boxes, strict=True)):
+        rest = Network(layers[2 * k + 1 : -1])
+        v = np.array([Network(layers[: 2 * k + 1])(point) for point in y])
+        center, half = (np.array(from_hex(tail["input_set"][name])) for name in ("center", "box"))
+        assert np.all(np.abs(v - center) <= half) and np.all(half <= box.rad * (1 + 1e-9))
+        slopes = [np.linalg.norm(rest.jacobian(point), 2) for point in v]
+        assert max(slopes) <= from_hex(tail["upper"]) <= 3.0 * max(slopes)
+    plain, by_tails = errors.action(), errors.action([from_hex(tail["upper"]) for tail in tails])
+    least = float(np.min(by_tails / plain))
+    for better, used in ((least * 0.999, False), (least * 1.001, True)):
+        found, stated = rounding_error(network, bounds, inputs, better)
+        assert np.array_equal(found, by_tails if used else plain) and len(stated) == (3 if used else 0)
+    for k in range(2):
+        total = errors.total.copy()
+        total[k] = np.inf
+        monkeypatch.setattr(disturbed, "region_error", lambda *_, total=total: replace(errors, total=total))
+        found, stated = rounding_error(network, bounds, inputs)
+        assert np.array_equal(found, [np.inf, np.inf]) and stated == []
+    monkeypatch.setattr(disturbed, "region_error", lambda *_: None)
+    assert np.array_equal(rounding_error(network, bounds, inputs)[0], [np.inf, np.inf])
+    monkeypatch.setattr(disturbed, "region_error", lambda *_: errors)
+    monkeypatch.setattr(disturbed.lipschitz, "conclude", lambda *_: None)
+    found, stated = rounding_error(network, bounds, inputs)
+    assert np.array_equal(found, plain) and stated == []
 
 
 @settings(max_examples=25, deadline=None)

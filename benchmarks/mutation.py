@@ -65,6 +65,8 @@ DISTURBED = [
     T + f"test_disturbed.py::{name}"
     for name in (
         "test_the_radius_of_the_final_ball_in_fractions",
+        "test_the_push_alone_is_rounded_up",
+        "test_the_roundings_of_p_count_where_the_push_cancels",
         "test_errors_of_float32_are_added_to_those_of_the_action",
         "test_bounds_by_tails_are_used_where_they_are_better",
         "test_the_float32_evaluation_stays_within_the_bound_of_the_region",

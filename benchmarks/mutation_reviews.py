@@ -506,4 +506,11 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("(hinf claim|small_gain _combine)", r'"(rho|gamma_sq)"\]\[0\]', "0 -> - 1", "a vector of one number"),
     ("lipschitz state", "^start = ", "1.5 -> 2.5", "where the solver begins; no proof depends on it"),
     ("rows proved_decay", "^for k in range", "1 -> 0", "eta = 1 would be V+ < 0: never proved"),
+    ("disturbed _final", "^(each|push) = ", r"40 -> (39|41)|500 -> (499|501)|2.0 -> 3.0",
+     "the radius has a hundredth of room, and one such factor is enough for the roundings"),
+    ("disturbed _final", "^return Disturbed", "<= -> <", "at equality alone, and stricter"),
+    ("disturbed rounding_error", "^values = ", r"10.0 -> (9|11).0|1e-3 -> 1.001",
+     "when the solver ends; what it finds is proved"),
+    ("disturbed rounding_error", "^return .found", "< -> <=", "at equality alone; either is a bound"),
+    ("disturbed rounding_error", "better: float", "0.9 -> 1.9", "either is a bound"),
 ]  # fmt: skip

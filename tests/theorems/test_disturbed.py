@@ -127,6 +127,32 @@ def test_the_radius_of_the_final_ball_in_fractions(m: int, error: float) -> None
         assert _final(statement, {"P": P}, decay, error, "real") is None
 
 
+def plant_alone(B: np.ndarray) -> Any:
+    """What the theorem reads of a statement in real arithmetic."""
+    plant = SimpleNamespace(B=B, n_inputs=B.shape[1])
+    return SimpleNamespace(loop=SimpleNamespace(plant=plant), generators=np.eye(len(B)), bounds=())
+
+
+def test_the_push_alone_is_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the room for other programs: eta r / 2 >= |B d|_P, which here is b error sqrt(p)."""
+    monkeypatch.setattr(disturbed, "_ROOM", 1.0)
+    rng = np.random.default_rng(8)
+    for b, p, error, decay in rng.uniform(0.1, 1.0, (60, 4)) * [1e-3, 1.0, 1.0, 0.5]:
+        found = _final(plant_alone(np.array([[b]])), {"P": np.array([[p]])}, decay, error, "real")
+        assert found is not None
+        reached = Fraction(decay) * Fraction(found.radius) / 2
+        assert reached**2 >= Fraction(p) * (Fraction(b) * Fraction(error)) ** 2
+
+
+@pytest.mark.parametrize("tiny", [1e-12, 1e-13, 5e-14, 3e-14])
+def test_the_roundings_of_p_count_where_the_push_cancels(tiny: float) -> None:
+    """P (1, 1, 1) = 0 up to `tiny`: the norm of (1, 1, 1) is hardly more than the roundings of its product."""
+    P = np.array([[2.0, -1.0, -1.0], [-1.0, 2.0, -1.0], [-1.0, -1.0, 2.0]]) + tiny * np.diag([0.9, 1.1, 1.3])
+    found = _final(plant_alone(np.ones((3, 1))), {"P": P}, 0.5, 0.7, "real")
+    assert found is not None
+    assert (Fraction(found.radius) / 4) ** 2 > sum(Fraction(float(v)) for v in P.ravel()) * Fraction(0.7) ** 2
+
+
 def test_errors_of_float32_are_added_to_those_of_the_action(monkeypatch: pytest.MonkeyPatch) -> None:
     """1/8 and 1/16 are 3/16, of P = 1 and B = 1/64."""
     monkeypatch.setattr(disturbed, "rounding_error", lambda *_: (np.array([0.125]), [{"a": 1}]))

@@ -513,4 +513,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "when the solver ends; what it finds is proved"),
     ("disturbed rounding_error", "^return .found", "< -> <=", "at equality alone; either is a bound"),
     ("disturbed rounding_error", "better: float", "0.9 -> 1.9", "either is a bound"),
+    ("sector_region find_sector_region", "^if rest is None or", "all -> any",
+     "of what is not finite there are no shapes to try"),
 ]  # fmt: skip

@@ -36,8 +36,8 @@ class Turning(Model):
         return tuple(x)
 
 
-class Scaled(Turning):
-    """x+ = (a x_1, b x_2 + u)."""
+class Spiral(Turning):
+    """x+ = (b x_1 - a x_2, a x_1 + b x_2 + u): a turn with a growth of sqrt(a^2 + b^2)."""
 
     parameters = ("a", "b")
 
@@ -45,7 +45,7 @@ class Scaled(Turning):
         self.a, self.b = self._read("a", a), self._read("b", b)
 
     def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
-        return self.a * x[0], self.b * x[1] + u[0]
+        return self.b * x[0] - self.a * x[1], self.a * x[0] + self.b * x[1] + u[0]
 
 
 IDLE = Network([Affine([[0.0, 0.0]])])
@@ -173,22 +173,23 @@ def test_the_ellipsoid_in_which_trajectories_stay_in_fractions() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "stable"),
     [
-        ((-0.8, 0.5), (0.1, 0.9), True),
-        ((0.5, 1.2), 0.5, False),
-        ((-1.2, 0.5), 0.5, False),
-        (0.5, (0.5, 1.2), False),
-        ((-0.5, 0.5), (-1.2, 0.5), False),
+        ((-0.3, 0.2), (0.1, 0.4), True),
+        ((0.2, 0.95), 0.5, False),
+        ((-0.95, 0.2), 0.5, False),
+        (0.95, (-0.1, 0.5), False),
+        (0.95, (-0.5, 0.1), False),
+        ((-0.1, 0.1), (-1.2, 0.5), False),
     ],
 )
 def test_every_value_of_an_uncertain_parameter_counts(
     monkeypatch: pytest.MonkeyPatch, a: Any, b: Any, stable: bool
 ) -> None:
-    """Beyond 1 the state grows, whatever the values between do; here on one ellipsoid."""
+    """Where a^2 + b^2 > 1 the state grows, whatever the values between do; here on one ellipsoid."""
     shape = 100.0 * np.eye(2)
     monkeypatch.setattr(
         sector_region, "find_largest", lambda stated, *_: lyapunov_search._solve(stated(0.1 * np.eye(2)), shape)
     )
-    region = find_sector_region(Scaled(a, b), IDLE, [0.0, 0.0])
+    region = find_sector_region(Spiral(a, b), IDLE, [0.0, 0.0])
     assert (region is not None) is stable
 
 

@@ -74,13 +74,22 @@ class Ellipsoid:
     def lies_in(self, low: Array, high: Array) -> bool:
         """Whether the set is proved to lie in the box: |x_i - center_i| <= |row i of T^-1| radius."""
         try:
-            S, error = self.inverse()
+            reach = self.reach()
         except LipctrlError:
             return False
-        # T^-1 = S (T S)^-1
-        reach = norm_up(S, axis=1) * (self.radius * (1.0 + 2.0 * error)) * _GROW
         slack = 2.0**-50 * np.abs(self.center)
         return bool(np.all(low <= self.center - reach - slack) and np.all(self.center + reach + slack <= high))
+
+    def reach(self) -> Array:
+        """Upper bounds of |x_i - center_i| on the set: T^-1 = S (T S)^-1.
+
+        Raises
+        ------
+        LipctrlError
+            As :meth:`inverse`.
+        """
+        S, error = self.inverse()
+        return np.asarray(norm_up(S, axis=1) * (self.radius * (1.0 + 2.0 * error)) * _GROW)
 
     def contains_boxes(self, lower: Array, upper: Array) -> NDArray[np.bool_]:
         """Whether the boxes, shape (..., n), lie inside: their corners do."""

@@ -110,7 +110,7 @@ class LevelRegion:
     def final_half_widths(self) -> Array:
         """Bounds of abs(x_i - x*_i) at the end, x* the equilibrium of the trajectory's own parameters."""
         radius = self.stages[-1].radius if self.stages else 0.0
-        return np.asarray(replace(self.core, radius=radius).half_widths)
+        return np.asarray(replace(self.core, radius=radius).reach())
 
     @property
     def largest_rounding(self) -> float:

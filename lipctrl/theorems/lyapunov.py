@@ -26,7 +26,7 @@ from lipctrl.lmi.multipliers import Signals, network_signals, per_neuron
 from lipctrl.networks.enclosure import InputSet, LayerBounds, layer_bounds
 from lipctrl.plants.loop import Loop
 from lipctrl.proofs.certificate import bounds_block, hex_array
-from lipctrl.proofs.definiteness import inflated
+from lipctrl.proofs.definiteness import inflated, is_positive_definite
 from lipctrl.theorems.hinf import storage_terms
 
 
@@ -89,3 +89,17 @@ def ellipsoid_volume(P: Array, level: float = 1.0) -> float:
     n = len(P)
     log_unit_ball = n / 2 * np.log(np.pi) - gammaln(n / 2 + 1)
     return float(np.exp(log_unit_ball + n / 2 * np.log(level) - np.linalg.slogdet(P)[1] / 2))
+
+
+def half_widths(P: Array, radius: float) -> Array:
+    """Proved bounds of abs(e_i) where e'Pe <= radius^2, shape (n,): s > e_i' P^-1 e_i if [P, e_i; e_i', s] > 0."""
+    n = len(P)
+    with np.errstate(all="ignore"):
+        guess = np.abs(np.diagonal(np.linalg.inv(P)))
+        widths = [radius * np.sqrt(_bordered(P, np.eye(n)[i], float(guess[i]))) for i in range(n)]
+        return np.asarray(np.nextafter(np.nextafter(np.asarray(widths), np.inf), np.inf))
+
+
+def _bordered(P: Array, unit: Array, guess: float) -> float:
+    tried = (guess * (1.0 + 1e-12 * 8.0**k) for k in range(30))
+    return next((s for s in tried if is_positive_definite(np.block([[P, unit[:, None]], [unit[None], s]]))), np.inf)

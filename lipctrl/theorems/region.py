@@ -193,7 +193,7 @@ class RegionOfAttraction:
         if self.parts:
             return np.asarray(np.max([part.final_half_widths for part in self.parts], axis=0))
         radius = self.stages[-1].radius if self.stages else 0.0
-        return np.asarray(replace(self.core, radius=radius).half_widths)
+        return np.asarray(replace(self.core, radius=radius).reach())
 
     @property
     def largest_rounding(self) -> float:

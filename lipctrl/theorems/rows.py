@@ -157,7 +157,7 @@ def _disturbed_row(loop: Loop, seconds: float, action_error: float, arithmetic: 
         return _inconclusive(name, "local", reason)
     P = values["P"]
     region = _ellipsoid(loop, P, 1.0)
-    half = proved.radius * np.sqrt(np.diag(np.linalg.inv(P)))
+    half = lyapunov.half_widths(P, proved.radius)
     within = comes_within(state_names(loop.plant.state_names, len(half)), half)
     allowed = errors_allowed(action_error, arithmetic, float(proved.rounding.max()))
     assumptions = ["deterministic action", f"policy in {arithmetic} arithmetic", "plant in real arithmetic"]

@@ -28,6 +28,7 @@ from lipctrl.proofs.certificate import from_hex, hex_array, write_certificate
 from lipctrl.results import TheoremResult, Verdict
 from lipctrl.theorems import disturbed
 from lipctrl.theorems.disturbed import _final, find_disturbed, rounding_error
+from lipctrl.theorems.lyapunov import half_widths
 from lipctrl.theorems.rows import certificate_with_head, disturbed_lyapunov
 from tests.networks.test_float32 import exact, random_network, single
 
@@ -162,6 +163,19 @@ def test_errors_of_float32_are_added_to_those_of_the_action(monkeypatch: pytest.
     found = _final(statement, {"P": np.eye(1)}, 0.25, 0.0625, "float32")
     assert found is not None and found.tails == [{"a": 1}] and found.rounding.tolist() == [0.125]
     assert 2 * (3 / 16 / 64) / 0.25 < found.radius <= 1.02 * 2 * (3 / 16 / 64) / 0.25
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e-3, 1e-5, 1e-6]))
+@settings(max_examples=30, deadline=None)
+def test_half_widths_hold_the_ellipsoid_however_flat(seed: int, flat: float) -> None:
+    """e_i' P^-1 e_i of a matrix of order 2 in fractions; floating point alone is off to either side."""
+    rng = np.random.default_rng(seed)
+    T = np.array([[1.0, 1.0 - flat], [flat, 1.0]]) @ np.diag(rng.uniform(0.5, 2.0, 2)) + (not flat) * np.eye(2)
+    P = T.T @ T
+    (a, b), (_, c) = [[Fraction(float(v)) for v in row] for row in P]
+    for width, other in zip(half_widths(P, 0.1), (c, a), strict=True):
+        square = other / (a * c - b * b) * Fraction(0.1) ** 2
+        assert square <= Fraction(float(width)) ** 2 <= square * (1 + Fraction(1, 100))
 
 
 def test_errors_that_are_too_large_are_inconclusive() -> None:

@@ -574,9 +574,10 @@ OPEN = "**open**: no test tells it from the original"
 def review(record: dict[str, Any]) -> str:
     place = f"{record['mutant'][0]} {record.get('function', '')}"
     change = " -> ".join(changed(record["before"], record["after"]))
+    lines = record["before"], f"{record['before']} => {record['after']}"
     return next(
-        (why for where, line, what, why in REVIEWS if re.search(where, place) and re.search(line, record["before"])
-         and re.fullmatch(what, change)), OPEN
+        (why for where, line, what, why in REVIEWS if re.search(where, place) and re.fullmatch(what, change)
+         and any(re.search(line, text) for text in lines)), OPEN
     )  # fmt: skip
 
 

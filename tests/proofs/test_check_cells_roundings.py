@@ -486,6 +486,15 @@ def test_bounds_of_cosines_of_a_library_that_errs(v: float, half: float, library
     assert high == pytest.approx(min(math.cos(v) + away, 1), rel=1e-12)
 
 
+@pytest.mark.parametrize(("lo", "hi"), [(0.25, 0.5), (-3.0, 0.5), (-0.25, 0.125)])
+def test_sixteen_units_of_an_angle(lo: float, hi: float, units: None) -> None:
+    middle, half = (lo + hi) / 2, (hi - lo) / 2 + 16 * LARGE * (1 + max(abs(lo), abs(hi)))
+    away = abs(math.sin(middle + 1)) * half + half * half / 2
+    low, high = (first(end) for end in cc._turned(at(lo), at(hi), 1.0))
+    assert low == pytest.approx(max(math.cos(middle + 1) - away, -1), rel=1e-12)
+    assert high == pytest.approx(min(math.cos(middle + 1) + away, 1), rel=1e-12)
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.5 * math.pi])
 def test_cosines_of_large_angles(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sum and shift are rounded by units of the angle: bounds at both ends and between, to 200 bits."""

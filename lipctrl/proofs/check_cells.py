@@ -522,7 +522,10 @@ class Layer:
         """Bounds of phi' on [lo, hi]: monotone, or from the middle by phi''."""
         if self.kind == "softplus":
             b = self.parameters["beta"]
-            return _logistic(b * lo) * (1.0 - LIBM), np.minimum(_logistic(b * hi) * (1.0 + LIBM), 1.0)
+            least, most = (_logistic(b * v) for v in (lo, hi))
+            least = least - least * (LIBM + 2 * U * np.abs(b * lo)) - TINY  # b v is rounded; the least numbers, too
+            most = most + most * (LIBM + 2 * U * np.abs(b * hi)) + TINY
+            return np.fmax(least, 0.0), np.fmin(most, 1.0)
         if self.kind == "elu":
             below = _ordered(*(self.parameters["alpha"] * np.exp(np.minimum(v, 0.0)) for v in (lo, hi)))
             slack = LIBM * np.abs(self.parameters["alpha"])
@@ -847,7 +850,8 @@ class Loop:
         for i, action in enumerate(actions):
             reach = _up(self.error + wrong[:, i])
             if self.disturbed:
-                action = Form(action.c, action.G, _up(action.r + reach), action.lo - reach, action.hi + reach)
+                lo, hi = np.nextafter(action.lo - reach, -np.inf), np.nextafter(action.hi + reach, np.inf)
+                action = Form(action.c, action.G, _up(action.r + reach), lo, hi)
             value, by = action.own_symbol(place), []
             place += 1
             for j in range(k):
@@ -926,10 +930,10 @@ def _collapsed(x: Sequence[Form], kept: int) -> list[Form]:
 def _advanced(loop: Loop, x: Sequence[Form], steps: int) -> list[Form]:
     forms = list(x)
     for count in range(steps):
-        forms = [
-            number.value
-            for number in loop.step([Number(f) for f in (_collapsed(forms, loop.kept) if count else forms)])
-        ]
+        after = loop.step([Number(f) for f in (_collapsed(forms, loop.kept) if count else forms)])
+        # a state of which one number may be undefined is none, whatever the next step reads
+        undefined = np.isnan([number.value.c for number in after]).any(axis=0)
+        forms = [Form(np.where(undefined, np.nan, f.c), f.G, f.r, f.lo, f.hi) for f in (n.value for n in after)]
     return forms
 
 

@@ -134,6 +134,9 @@ class ClosedLoop:
         after = plant.step(x, [u[:, i] for i in range(m)])
         forms = [form if isinstance(form, AffineForm) else AffineForm(np.full(shape, form)) for form in after]
         count = len(u.generators)
+        undefined = np.isnan([form.center for form in forms]).any(axis=0)
+        if undefined.any():  # a state of which one number is none, whatever the next step reads
+            forms = [AffineForm(np.where(undefined, np.nan, f.center), f.generators, f.radius, f.known) for f in forms]
         return tuple(form if len(form.generators) == count else _padded(form, count) for form in forms)
 
     def advance(self, x: State, steps: int) -> State:

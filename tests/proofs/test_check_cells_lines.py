@@ -296,3 +296,16 @@ def test_second_derivatives_of_steep_neurons_hold() -> None:
         assert arb(least) <= true <= arb(most)
         least, most = numbers(layer("elu", {"alpha": 1e6}).bends(at(-1e6 * abs(v)), at(-1e6 * abs(v))))
         assert arb(least) <= arb(1e6) * arb(-1e6 * abs(v)).exp() <= arb(most)
+
+
+def test_slopes_of_softplus_far_below_are_bounded_though_beta_v_is_rounded() -> None:
+    """Of relative size e^(745 2^-53) - 1; and e^-800 is no double, but no zero either."""
+    rng = np.random.default_rng(0)
+    for beta in (2.5, 0.7, 3.1):
+        phi = layer("softplus", {"beta": beta})
+        for v in -rng.uniform(10.0, 740.0, 40) / beta:
+            least, most = numbers(phi.slopes(at(v), at(v)))
+            exact = 1 / (1 + (-arb(beta) * arb(v)).exp())
+            assert bool(arb(least) <= exact) and bool(exact <= arb(most))
+    least, most = numbers(layer("softplus", {"beta": 1.0}).slopes(at(-800.0), at(-800.0)))
+    assert least == 0.0 and bool(arb(-800).exp() < arb(most))

@@ -525,3 +525,30 @@ def test_each_of_two_parameters_has_a_symbol_of_its_own() -> None:
     first, second = line._given(1)
     assert [np.nonzero(f.G[:, 0])[0].tolist() for f in (first, second)] == [[2], [3]] and line.kept == 4
     assert (float(first.c[0]), float(second.c[0])) == (2.0, 1.0) and 3.0 <= second.G[3, 0] <= 3.0 * CLOSE
+
+
+def test_a_state_that_is_undefined_in_part_is_undefined() -> None:
+    """x+ = sqrt(y + 1/2) - 1/2, y+ = 3/10 |y|: after two steps from y = -3/4 all is defined again, but nothing is."""
+    code = [["add", 1, 3], ["sqrt", 6], ["sub", 7, 4], ["abs", 1], ["mul", 9, 5], ["add", 8, 2]]
+    step = program(3, [0.5, 0.5, 0.3], code, [11, 10])
+    fields = {"name": "r", "dt": (1.0).hex(), "step": step, "observe": program(2, [], [], [1, 1])}
+    line = cc.Loop(ZERO_POLICY, fields, 2)
+    x = boxed([0.0, -0.8], [0.1, -0.7])
+    with np.errstate(all="ignore"):
+        once = cc._advanced(line, x, 1)
+        for forms in (once, cc._advanced(line, x, 2), cc._advanced(line, cc._collapsed(once, line.kept), 1)):
+            assert np.isnan([end for form in forms for end in form.range()]).all()
+        assert near(ends(cc._advanced(line, boxed([0.0, 0.2], [0.0, 0.3]), 2)[1]), 0.018, 0.027)
+
+
+def test_errors_below_a_roundings_of_the_action_are_counted() -> None:
+    """1 + 1e-17 is 1 in doubles: the image of a cell seemed to end where the grid does."""
+    policy = {
+        "layers": [affine([[3.0, 0.0]]), {"type": "hardtanh", "n": 1, "low": hexed([-1.0]), "high": hexed([1.0])}]
+    }
+    line = cc.Loop(policy, model(0.0, 0.25), 2, 1e-17)
+    seen: list[Any] = []
+    line.step_program = lambda numbers: seen.append(numbers) or numbers[:2]  # type: ignore[assignment]
+    line.step([Number(f) for f in boxed([-3, 0], [3, 0])])
+    lo, hi = ends(seen[0][2].value)
+    assert lo < -1.0 and hi > 1.0

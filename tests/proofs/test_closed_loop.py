@@ -10,7 +10,7 @@ import pytest
 
 from lipctrl.errors import LoopError
 from lipctrl.intervals.affine import AffineForm, stack
-from lipctrl.intervals.functions import sin
+from lipctrl.intervals.functions import absolute, sin, sqrt
 from lipctrl.intervals.interval import Interval
 from lipctrl.networks.float32 import Float32Error
 from lipctrl.networks.network import Affine, Elementwise, Network
@@ -290,3 +290,14 @@ def test_sets_with_infinite_parts_have_no_rectangle_that_is_small() -> None:
             box = _oriented(x)
         assert box is not None
         assert not np.isfinite(box[0].range().lo[0])
+
+
+def test_a_state_that_is_undefined_in_part_is_undefined() -> None:
+    """x+ = sqrt(y + 1/2), y+ = 3/10 |y|, z+ = z / 2: two steps from y = -3/4 all would be defined again."""
+    line = loop_of(lambda x, y, z: (sqrt(y + 0.5), 0.3 * absolute(y), 0.5 * z), 3)
+    line.model.observe = lambda x: (x[1], x[2], x[2])  # type: ignore[method-assign]
+    flight = line.flight(np.array([[0.0, -0.8, 0.0], [0.0, 0.2, 0.0]]), np.array([[0.1, -0.7, 0.0], [0.1, 0.3, 0.0]]))
+    next(flight)
+    lower, upper = next(flight)
+    assert np.all(lower[0] == -np.inf) and np.all(upper[0] == np.inf)
+    assert np.all(np.isfinite(lower[1])) and lower[1, 1] <= 0.018 <= 0.027 <= upper[1, 1] <= 0.0271

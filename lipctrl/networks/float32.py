@@ -8,7 +8,7 @@ The evaluation that is meant, u = 2^-24:
     unit row        x_j itself, exact
     row of one      W_ij x_j + b_i, or (x_j - mean) / std, or low + (x_j + 1) / 2 (high - low), in float32 or better
     tanh, sigmoid   off by at most 2^-22
-    relu, clip      exact, with limits rounded to float32; leaky_relu two roundings
+    relu, clip      exact, with limits rounded to float32, or flushed below 2^-126; leaky_relu two roundings
     action          one more rounding to float32 where the environment uses it: 2 u |u_i|
 
 A row of k > 1 non-zero weights is a sum of k + 1 terms, each rounded at most k + 3 times, so that its error is at most
@@ -189,6 +189,6 @@ def _rounded(layer: Elementwise, carried: Array, size: Array) -> Array:
 
 
 def _moved(limit: Array) -> Array:
-    """By how much rounding to float32 moves limits; those beyond its range are never reached."""
-    within = np.abs(limit) < LARGEST
-    return np.where(within, np.abs(np.where(within, limit, 0.0).astype(np.float32) - limit), 0.0)
+    """By how much float32 moves limits: subnormal ones may be flushed, those beyond its range are never reached."""
+    near = np.where(np.abs(limit) < LARGEST, limit, 0.0)
+    return np.where(np.abs(near) < SMALL, np.abs(near), np.abs(near.astype(np.float32) - near))

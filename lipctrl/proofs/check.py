@@ -1577,11 +1577,16 @@ def _float32_rounding(kind: str, phi: Activation, size: Fraction) -> Fraction:
             _reject("the float32 evaluation may overflow")
         return (3 * Fraction(1, 2**24) if slope >= tiny else ONE) * slope * size + tiny
     if kind == "hardtanh":
-        near = [float(limit) for limit in phi.kinks if abs(limit) < 2**126]
-        return max(
-            (abs(Fraction(struct.unpack("f", struct.pack("f", x))[0]) - Fraction(x)) for x in near), default=ZERO
-        )
+        return max((_moved(limit) for limit in phi.kinks), default=ZERO)
     return ZERO
+
+
+def _moved(limit: Fraction) -> Fraction:
+    """By how much float32 moves a limit: one below 2^-126 may be flushed, one beyond 2^126 is not reached."""
+    if abs(limit) >= 2**126:
+        return ZERO
+    single = Fraction(struct.unpack("f", struct.pack("f", float(limit)))[0])
+    return abs(limit - single) if abs(limit) >= Fraction(1, 2**126) else abs(limit)
 
 
 @dataclass(frozen=True)

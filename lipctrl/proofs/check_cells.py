@@ -652,9 +652,9 @@ CURVED = ("elu", "softplus", "gelu", "silu")
 
 
 def _moved(limit: Array) -> Array:
-    """By how much rounding to float32 moves a limit; one beyond its range is never reached."""
+    """By how much float32 moves a limit: a subnormal one may be flushed, one beyond its range is never reached."""
     near = np.where(np.abs(limit) < LARGEST32, limit, 0.0)
-    return np.abs(near.astype(np.float32) - near)
+    return np.where(np.abs(near) < SMALL32, np.abs(near), np.abs(near.astype(np.float32) - near))
 
 
 def _clip_line(lo: Array, hi: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:

@@ -148,6 +148,12 @@ def test_weights_that_float32_cannot_hold(big: float, small: float) -> None:
         assert np.all(lost < bound(Network(layers), np.full((1, 2), -(2.0**-6)))), layers
 
 
+def test_limits_that_may_be_flushed() -> None:
+    """A clip at 2^-130 gives zero where subnormal numbers are flushed, and 2^124 times this is not small."""
+    clipped = Network([Elementwise("hardtanh", 2, low=2.0**-130, high=2.0**-126), Affine([[2.0**124, 2.0**124]])])
+    assert np.all(bound(clipped, np.array([[-0.5, -0.5]])) >= 2.0**-5)
+
+
 AGENTS = ["pendulum-ppo", "pendulum-sac", "pendulum-early", "pendulum-hanging", "spring-damper-ppo"]
 
 

@@ -343,6 +343,15 @@ def test_weights_that_float32_cannot_hold() -> None:
         assert found >= true and (found <= true * 1.001)
 
 
+def test_limits_that_may_be_flushed() -> None:
+    """Those of a clip below 2^-126 may count as zero."""
+    limits = {"low": hexed([2.0**-130, -(2.0**-128)]), "high": hexed([2.0**-126, 0.0])}
+    one = cc.Layer({"type": "hardtanh", "n": 2, **limits})
+    ends, zero = np.full((1, 2), 1.0), np.zeros((1, 2))
+    found = one.wrong(-ends, ends, zero)[0]
+    assert np.all(found >= [2.0**-130, 2.0**-128]) and np.all(found <= np.array([2.0**-130, 2.0**-128]) * 1.001)
+
+
 @pytest.mark.parametrize(
     ("weight", "bias", "exact"),
     [(1.0, 0.0, True), (1.0, 0.5, False), (2.0, 0.0, False), (-1.0, 0.0, False), (0.5, 0.0, False)],

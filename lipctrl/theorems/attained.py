@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lipctrl.intervals.rounding import add_down, add_up
 from lipctrl.networks.enclosure import InputSet, evaluate
 from lipctrl.networks.network import Affine, Elementwise, Network
 
@@ -52,7 +53,7 @@ def attained_slope(network: Network, inputs: InputSet | None = None, *, samples:
         low, high = np.full(n, -np.inf), np.full(n, np.inf)
     else:
         center, spread = inputs.center, np.maximum(inputs.box, 0.0)
-        low, high = center - spread, center + spread
+        low, high = add_up(center, -spread), add_down(center, spread)
     points = np.concatenate(
         [center[None], center + spread * rng.standard_normal((samples, n)) * 10.0 ** rng.uniform(-2, 0.7, (samples, 1))]
     )

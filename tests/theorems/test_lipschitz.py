@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lipctrl.errors import LipctrlError, NetworkError
 from lipctrl.intervals.interval import Interval
+from lipctrl.networks.enclosure import InputSet
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.results import Trust
 from lipctrl.theorems import attained
@@ -136,6 +137,16 @@ def test_a_jacobian_at_a_kink_is_no_lower_bound():
     """relu(x) - relu(-x) = x: the mask (1, 1) at zero would give 2, the truth is 1."""
     network = Network([Affine([[1.0], [-1.0]]), Elementwise("relu", 2), Affine([[1.0, -1.0]])])
     assert lipschitz(network).lower <= 1.0
+
+
+def test_a_pair_lies_in_its_box_exactly():
+    """Half a unit in the last place beyond the box a policy may be as steep as it likes."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        box = InputSet.from_box(rng.uniform(-1, 1, 1), rng.uniform(0, 1, 1))
+        pair = attained_slope(Network([Elementwise("softplus", 1)]), box, samples=8, rounds=2)
+        for point in (pair.x, pair.y):
+            assert abs(Fraction(float(point[0])) - Fraction(float(box.center[0]))) <= Fraction(float(box.box[0]))
 
 
 def test_slope_of_a_pair_is_rounded_down():

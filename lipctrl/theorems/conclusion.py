@@ -109,7 +109,7 @@ def _least(remainder: Remainder, near: float) -> tuple[float, float] | None:
         M[np.diag_indices(len(M))] -= taken(whole.mid, whole.rad)
     root = np.sqrt(supply[inside])
     X, N, R = M[np.ix_(inside, inside)], M[np.ix_(inside, ~inside)], M[np.ix_(~inside, ~inside)]
-    if not np.all(np.diag(R) > 0):
+    if not (np.all(np.isfinite(M)) and np.all(np.diag(R) > 0)):
         return None
     try:
         scale = 1 / np.sqrt(np.diag(R))

@@ -19,4 +19,4 @@ def product_bound(network: Network, bounds: Sequence[LayerBounds]) -> float:
     factors += [float(np.max(np.maximum(np.abs(b.slope_lower), np.abs(b.slope_upper)))) for b in bounds]
     for factor in factors:
         bound = float(np.nextafter(bound * factor, np.inf))
-    return bound
+    return np.inf if np.isnan(bound) else bound  # 0 times what overflows

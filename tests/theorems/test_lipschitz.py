@@ -107,6 +107,13 @@ def test_dead_duplicated_and_zero_neurons():
     assert bound.upper == pytest.approx(2 * np.sqrt(5), rel=1e-6)
 
 
+def test_no_bound_is_nan():
+    """A norm of 2.4e308 overflows, and the slope 0 behind it does not make the product a number."""
+    flat = Network([Affine([[1.7e308, 1.7e308]]), Elementwise("hardtanh", 1, low=0.0, high=0.0)])
+    assert lipschitz(flat, method="product").upper >= 0.0
+    assert lipschitz(Network([Elementwise("leaky_relu", 1, negative_slope=-1e308)])).upper >= 1e308
+
+
 def test_the_zero_network_has_a_bound():
     bound = lipschitz(Network([Affine(np.zeros((2, 3))), Elementwise("tanh", 2), Affine(np.zeros((1, 2)))]))
     assert 0 <= bound.lower <= bound.upper < 1e-3

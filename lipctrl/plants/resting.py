@@ -109,6 +109,8 @@ def accuracy(dynamics: Dynamics) -> float:
 def find_resting(dynamics: Dynamics, network: Network, count: int | None = None, steps: int | None = None) -> Resting:
     """All equilibria that Newton's method finds from the goal set, the state box, and the ends of long simulations.
 
+    Within the limits of the equations, if there are any: beyond them the plant is another one.
+
     Parameters
     ----------
     dynamics : Dynamics
@@ -129,9 +131,9 @@ def find_resting(dynamics: Dynamics, network: Network, count: int | None = None,
         seeds = [*_goal_grid(dynamics), *starts[: 12 + len(starts) - count], *_distinct(dynamics, ends[calm], 1e-2)]
         found = [x for seed in seeds if (x := newton(dynamics, network, _principal(dynamics, seed))) is not None]
         polished = [newton(dynamics, network, _principal(dynamics, x), 3) for x in found]
-    points = _distinct(
-        dynamics, [x for x in polished if x is not None], 1e-5 if dynamics.resolution == DOUBLE else 1e-2
-    )
+    low, high = (-np.inf, np.inf) if dynamics.limits is None else dynamics.limits
+    within = [x for x in polished if x is not None and np.all((low <= x) & (x <= high))]
+    points = _distinct(dynamics, within, 1e-5 if dynamics.resolution == DOUBLE else 1e-2)
     equilibria = [_equilibrium(dynamics, network, x) for x in points]
     near = np.array([np.linalg.norm(wrap(ends - e.x, dynamics.periods), axis=-1) <= 1e-2 for e in equilibria])
     shares = [float(np.mean(row & calm)) for row in near]

@@ -114,9 +114,10 @@ class LevelRegion:
 
     @property
     def largest_rounding(self) -> float:
-        """A bound of the error of evaluating any action in the box around the largest level."""
-        center, half = self.largest.center, self.largest.half_widths
-        return self.loop.largest_rounding((center - half)[None], (center + half)[None])
+        """A bound of the error of evaluating any action in the boxes around core and levels."""
+        half = np.array([e.half_widths for e in (self.core, *self.levels)]) * (1.0 + 1e-6)
+        center = np.array([e.center for e in (self.core, *self.levels)])
+        return self.loop.largest_rounding(center - half, center + half)
 
     def contains(self, x: ArrayLike) -> NDArray[np.bool_]:
         """Whether states, shape (N, n), lie in the region (floating point at its edge)."""

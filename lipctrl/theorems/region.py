@@ -399,9 +399,10 @@ def _zoom(
 
     while np.any(half < 16.0 * (high - low) / 2**_FIRST / 2) and time.perf_counter() < deadline:
         half = 2.5 * half
-        window = Grid.around(
-            np.maximum(seed.center - half, low), np.minimum(seed.center + half, high), np.zeros(2, dtype=bool), 5
-        )
+        bottom, top = np.maximum(seed.center - half, low), np.minimum(seed.center + half, high)
+        if not np.all(bottom < top):  # the equilibrium lies beyond the box
+            continue
+        window = Grid.around(bottom, top, np.zeros(2, dtype=bool), 5)
         if np.all(window.width > 0.5 * (high - low)):
             return
         share = fill(proved, proved.add_grid(window), steps, _WINDOW_LAST, deadline, enough=0.995, arrival=far)

@@ -7,7 +7,7 @@ they enter the core. Those that never do are told apart by where they go: to res
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ Array = NDArray[np.float64]
 
 REST, CYCLE, ESCAPE, OTHER = "rests elsewhere", "limit cycle", "escapes", "keeps moving"
 UNDECIDED = "still on its way"
-_FAR, _SETTLED, _LONGEST, _SHOWN, _CONFIRMED = 1e9, 1e-7, 600, 300, 10_000
+_FAR, _SETTLED, _STILL, _LONGEST, _SHOWN, _CONFIRMED = 1e9, 1e-7, 1e-11, 600, 300, 10_000
+_CLOSE = 1e-9
+"""A rest or orbit so close to the equilibrium, in units of the model's box, is what roundings make of that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +41,21 @@ class Failure:
         From the start that lies deepest among its like; angles are not wrapped.
     orbit : array, shape (period, n)
         Where that ends: one state of rest, the cycle, or its last states; empty if it escapes.
+    parameters : dict
+        The values of the uncertain parameters.
     """
 
     kind: str
     starts: Array
     trajectory: Array
     orbit: Array
+    parameters: dict[str, float] = field(default_factory=dict)
 
     @property
     def words(self) -> str:
         """Where the trajectory goes."""
-        return describe(self.trajectory, self.kind, self.orbit)
+        values = ", ".join(f"{name} = {value:.6g}" for name, value in self.parameters.items())
+        return (f"at {values} " if values else "") + describe(self.trajectory, self.kind, self.orbit)
 
 
 def describe(path: Array, kind: str, orbit: Array) -> str:
@@ -238,13 +244,16 @@ def find_failures(
     arrival, _, _ = follow(loop, core, angles, starts, 2000 * len(starts), 2000)
     starts = starts[~np.isfinite(arrival)]
     groups: dict[str, list[tuple[Array, Array]]] = {}
+    periods = np.where(angles, 2 * np.pi, 0.0)
     for start, (kind, orbit) in zip(starts, fates(loop, angles, starts), strict=True):
-        groups.setdefault(kind, []).append((start, orbit))
-    found = []
+        away = np.abs(wrap(orbit - core.center, periods)) / _unit(loop, start[None], periods)
+        if kind != UNDECIDED and (kind == ESCAPE or np.max(away) > _CLOSE):
+            groups.setdefault(kind, []).append((start, orbit))
+    found, values = [], {name: float(getattr(loop.model, name)) for name in loop.model.uncertain}
     for kind in (REST, CYCLE, ESCAPE, OTHER):
         if kind in groups:
             first, orbit = groups[kind][0]
-            found.append(Failure(kind, np.stack([s for s, _ in groups[kind]]), trajectory(loop, first), orbit))
+            found.append(Failure(kind, np.stack([s for s, _ in groups[kind]]), trajectory(loop, first), orbit, values))
     return tuple(found)
 
 
@@ -265,38 +274,36 @@ def _depth(starts: Array, simulation: Simulation) -> Array:
 def fates(loop: ClosedLoop, angles: NDArray[np.bool_], starts: Array, steps: int = 2000) -> list[tuple[str, Array]]:
     """Where trajectories end, modulo full turns: the kind, and the orbit (of rest: one state).
 
-    A period is recognised if the state repeats within 1e-7 of the orbit's size. It escapes if it ends far away, and far
-    beyond its start: a large start may come back.
+    Lengths are in units of the model's box, or of the start where that is larger. A period is recognised if the state
+    repeats within 1e-7. What is not within 1e-11 for 600 steps may be slow, what is far away may come back: that is
+    followed five times longer, and is what it seems if it is still then, or as much farther away again. What becomes
+    undefined (NaN) is no escape unless it was far away before.
     """
     periods = np.where(angles, 2 * np.pi, 0.0)
+    unit = _unit(loop, starts, periods)
+    far = np.zeros(len(starts))
     with np.errstate(all="ignore"):
         x = starts
         for _ in range(steps):
             x = step(loop, x)
+            far = np.fmax(far, np.max(np.abs(wrap(x, periods)) / unit, axis=1))
         tail = [x]
         for _ in range(_LONGEST):
             tail.append(step(loop, tail[-1]))
     paths = np.stack(tail, axis=1)
-    found: list[tuple[str, Array]] = []
-    for start, path in zip(starts, paths, strict=True):
-        if _gone(path[-1], start, periods):
-            found.append((ESCAPE, path[:0]))
-            continue
-        size = 1.0 + np.max(np.abs(wrap(path, periods)))
-        gaps = np.max(np.abs(wrap(path[-1] - path[-2::-1], periods)), axis=1)
-        again = np.flatnonzero(gaps <= _SETTLED * size)
-        if len(again) and again[0] == 0 and len(again) < len(gaps):
-            found.append((UNDECIDED, wrap(path, periods)))  # slow, not at rest
-        elif not len(again):
-            found.append((OTHER if _recurs(wrap(path, periods)) else UNDECIDED, wrap(path, periods)))
-        else:
-            orbit = wrap(path[len(path) - 1 - again[0] :], periods)
-            found.append((REST if again[0] == 0 else CYCLE, orbit))
-    moving = [i for i, (kind, _) in enumerate(found) if kind == OTHER]
-    if moving and steps < _CONFIRMED:  # a slow decay looks alike
-        for i, (kind, orbit) in zip(moving, fates(loop, angles, paths[moving, -1], _CONFIRMED), strict=True):
-            same = kind != OTHER or _recurs(np.concatenate([found[i][1], orbit]))
-            found[i] = (kind, orbit) if same else (UNDECIDED, orbit)
+    found, sure = list[tuple[str, Array]](), list[bool]()
+    for path, size, farthest in zip(paths, unit, far, strict=True):
+        kind, orbit, known = _fate(path, size, farthest, periods)
+        found.append((kind, orbit))
+        sure.append(known)
+    doubtful = [i for i, known in enumerate(sure) if not known]
+    if doubtful and steps >= _CONFIRMED:
+        slow = [not known and kind in (REST, CYCLE) for (kind, _), known in zip(found, sure, strict=True)]
+        return [(UNDECIDED if wait else kind, orbit) for (kind, orbit), wait in zip(found, slow, strict=True)]
+    if doubtful:
+        for i, (kind, orbit) in zip(doubtful, fates(loop, angles, paths[doubtful, -1], _CONFIRMED), strict=True):
+            same = kind != OTHER or (found[i][0] == OTHER and _persists(found[i][1] / unit[i], orbit / unit[i]))
+            found[i] = (kind, orbit) if same else (UNDECIDED, wrap(paths[i], periods))
     return found
 
 
@@ -322,6 +329,34 @@ def contradiction(start: Array) -> LipctrlError:
     )
 
 
+def _fate(path: Array, unit: Array, farthest: float, periods: Array) -> tuple[str, Array, bool]:
+    """What a path of a few hundred steps looks like: the kind, the orbit, and whether more steps are not needed."""
+    with np.errstate(all="ignore"):
+        sizes = np.max(np.abs(wrap(path, periods)) / unit, axis=1)
+        finite = np.all(np.isfinite(path), axis=1)
+        gaps = np.max(np.abs(wrap(path[-1] - path[-2::-1], periods)) / unit, axis=1)
+    if not finite[-1]:
+        away = max(farthest, np.max(sizes, initial=0.0, where=finite)) >= _FAR
+        return ESCAPE if away else UNDECIDED, path[:0], True
+    if sizes[-1] >= _FAR:
+        return ESCAPE, path[:0], False
+    again = np.flatnonzero(gaps <= _SETTLED)
+    path = wrap(path, periods)
+    if not len(again):
+        moving = _recurs(path / unit)
+        return OTHER if moving else UNDECIDED, path, not moving
+    if again[0] == 0 and len(again) < len(gaps):
+        return UNDECIDED, path, True  # slow, not at rest
+    period = again[0] + 1
+    return REST if period == 1 else CYCLE, path[-period:], bool(np.max(gaps[period - 1 :: period]) <= _STILL)
+
+
+def _unit(loop: ClosedLoop, starts: Array, periods: Array) -> Array:
+    """The sizes of the model's box, or of each start where that is larger, shape (N, n)."""
+    box = np.asarray(loop.model.state_high, dtype=np.float64) - loop.model.state_low
+    return np.maximum(np.maximum(box, np.abs(wrap(starts, periods))), np.finfo(np.float64).tiny)
+
+
 def trajectory(loop: ClosedLoop, start: Array, steps: int = _SHOWN) -> Array:
     """The states from a start, shape (steps + 1, n), cut where it leaves every bound."""
     states = [start]
@@ -338,6 +373,12 @@ def _recurs(path: Array) -> bool:
     first, second = np.array_split(path, 2)
     ends = np.abs(np.array([first.min(0) - second.min(0), first.max(0) - second.max(0)]))
     return bool(np.all(ends <= 0.05 * np.ptp(first, axis=0) + _SETTLED * (1.0 + np.max(np.abs(path)))))
+
+
+def _persists(before: Array, after: Array) -> bool:
+    """Whether a motion goes on long after: it recurs, and has not become smaller all around."""
+    room = np.minimum(after.min(0) - before.min(0), before.max(0) - after.max(0))
+    return _recurs(np.concatenate([before, after])) and not bool(np.all(room >= 1e-3 * np.ptp(before, axis=0)))
 
 
 def _gone(x: Array, start: Array, periods: Array) -> bool:

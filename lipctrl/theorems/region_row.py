@@ -166,23 +166,40 @@ def _each(region: RegionOfAttraction) -> str:
 
 
 def others(region: RegionOfAttraction) -> str:
-    """The other states of rest in the domain and beyond it, in words."""
+    """The other states of rest in the domain and beyond it, in words; with uncertain parameters, at one value."""
     complete, (inside, beyond) = region.rest.complete, _rest_states(region)
     points = [", ".join(_point(x) for x in some) for some in (inside, beyond)]
-    words = f" It also rests at {points[0]} ({'all' if complete else 'those found'}; not certified)." if inside else ""
+    it = _at_middle(region)
+    words = (
+        f" {it} also rests at {points[0]} ({'all' if complete else 'those found'}; not certified)." if inside else ""
+    )
     if complete and not inside:
-        words = " It rests nowhere else in the domain."
+        words = f" {it} rests nowhere else in the domain."
     return words + (f" Beyond the domain it rests at {points[1]}." if beyond else "")
 
 
-def _rest_states(region: RegionOfAttraction) -> tuple[list[Array], list[Array]]:
-    """Other states of rest in the domain, angles turned into it where full turns do that, and beyond it."""
+def _at_middle(region: RegionOfAttraction) -> str:
+    """The loop whose other states of rest were sought: that of the middle of the parameters, or of one part of them."""
+    part = region.parts[len(region.parts) // 2] if region.parts else region
+    model = part.cells.loop.model
+    values = ", ".join(f"{name} = {getattr(model, name):.6g}" for name in model.uncertain)
+    return f"At {values} it" if values else "It"
+
+
+def _rest_states(region: RegionOfAttraction, sure: bool = False) -> tuple[list[Array], list[Array]]:
+    """Other states of rest in the domain, angles turned into it where full turns do that, and beyond it.
+
+    What rests on an edge of the domain, as far as is proved, counts as within unless that is to be `sure`.
+    """
     within: list[Array] = []
     beyond: list[Array] = []
-    for x in region.others:
+    whole = region.angles & (region.upper - region.lower >= 2 * np.pi - 1e-9)
+    for box in region.rest.proved:
+        x, edge = box.mid, (-1.0 if sure else 1.0) * (box.rad + 1e-12 * (1.0 + box.mag))
         turned = x - np.where(region.angles, 2 * np.pi * np.floor((x - region.lower) / (2 * np.pi)), 0.0)
-        inside = bool(np.all((turned >= region.lower) & (turned <= region.upper)))
-        (within if inside else beyond).append(turned if inside else x)
+        places = [turned, turned - np.where(region.angles & ~whole, 2 * np.pi, 0.0)]
+        inside = [z for z in places if np.all(whole | ((z >= region.lower - edge) & (z <= region.upper + edge)))]
+        (within if inside else beyond).append(inside[0] if inside else x)
     return within, beyond
 
 
@@ -192,7 +209,7 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
     A state of rest elsewhere is a proof of the contrary, but an unstable one is what every swing-up has; it counts if
     the domain was asked for.
     """
-    rest, _ = _rest_states(region)
+    rest, _ = _rest_states(region, sure=True)
     domain, around = (box_words(region.lower, region.upper, outward=outward) for outward in (False, True))
     if region.everything:
         words = f"every state of {domain} is certified."
@@ -211,6 +228,7 @@ def domain_row(region: RegionOfAttraction, asked: bool) -> TheoremResult | None:
 
 def _refuted(failure: Failure, low: Array, high: Array) -> TheoremResult:
     witness = {"kind": failure.kind, "trajectory": failure.trajectory.tolist(), "orbit": failure.orbit.tolist()}
+    witness |= {"parameters": failure.parameters} if failure.parameters else {}
     words = f"not every state of {box_words(low, high, outward=True)} converges: {failure.words}."
     return _wider(Verdict.REFUTED, Trust.SAMPLED, words, None, witness)
 
@@ -224,7 +242,8 @@ def _wider(
 def goal_row(model: Model, network: Network) -> TheoremResult | None:
     """Where nothing rests in the goal: REFUTED if trajectories from the target and around it all leave.
 
-    Sampled; the witness is the trajectory from the target. None if there is no goal or one of them may stay.
+    Sampled; the witness is the trajectory from the target. None if there is no goal, or one of them may stay or
+    leaves the limits of the equations, beyond which nothing is known of it.
     """
     goal = model.goal
     if goal is None or not np.all(np.isfinite(model.state_low) & np.isfinite(model.state_high)):
@@ -236,10 +255,22 @@ def goal_row(model: Model, network: Network) -> TheoremResult | None:
     ends = fates(loop, model.periods > 0, starts)
     if any(kind == UNDECIDED or (len(orbit) and all(goal.contains(x) for x in orbit)) for kind, orbit in ends):
         return None
+    if model.limits is not None and not _within_limits(loop, starts):
+        return None
     path = trajectory(loop, starts[0])
     words = f"{describe(path, *ends[0])}; so do those around it: none stays in the goal ({goal.words})."
     witness = {"kind": ends[0][0], "trajectory": path.tolist(), "orbit": ends[0][1].tolist()}
     return TheoremResult(GOAL, Verdict.REFUTED, Trust.SAMPLED, "nonlinear", "local", words, witness=witness)
+
+
+def _within_limits(loop: ClosedLoop, x: Array, steps: int = 3000) -> bool:
+    """Whether simulated states stay where the equations hold."""
+    low, high = loop.model.limits if loop.model.limits is not None else (-np.inf, np.inf)
+    for _ in range(steps):
+        if not np.all((x >= low) & (x <= high)):
+            return False
+        x = loop.simulate(x)
+    return True
 
 
 def _certificate(model: Model, region: RegionOfAttraction) -> dict[str, Any] | None:

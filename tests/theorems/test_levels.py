@@ -35,7 +35,7 @@ from lipctrl.theorems.cma import cma
 from lipctrl.theorems.level_region import LevelRegion, find_level_region
 from lipctrl.theorems.levels_row import levels_row
 from lipctrl.theorems.region_core import find_core
-from lipctrl.theorems.region_levels import find_levels
+from lipctrl.theorems.region_levels import Level, find_levels
 
 GAINS = np.array([[2.776, 5.195, 45.32, 11.30]])
 """dlqr(diag(1, 1, 10, 1), .1) of the cart-pole."""
@@ -423,3 +423,19 @@ def test_float32_is_covered_in_four_states_within_the_limits(tmp_path) -> None:
     assert np.all(region.final_half_widths < 1e-3) and row.certificate is not None
     code, words = verdict(row.certificate, tmp_path)
     assert code == 0 and "float32" in words and "within the limits" in words and "stays there" in words, words
+
+
+def test_the_rounding_that_is_stated_is_that_of_every_level() -> None:
+    """It was that of the box around the largest level, out of which a long and flat one sticks."""
+    network = Network([Affine([[1.0, 0.3, 0.0, 0.1]], [0.1]), Elementwise("tanh", 1), Affine([[1.0]])])
+    loop = ClosedLoop(CartPole(), network, arithmetic="float32")
+    core = Ellipsoid(np.zeros(4), np.eye(4), 0.1)
+    wide = Level(np.zeros(4), np.eye(4), 1.0)
+    long = Level(np.zeros(4), np.diag([0.01, 100.0, 100.0, 100.0]), 1.0)
+    one, both = (
+        LevelRegion(loop, Interval(np.zeros(4)), core, levels, None, None, False, (), 1.0, 1.0, 0.0)
+        for levels in ((wide,), (wide, long))
+    )
+    assert both.largest is wide and both.largest_rounding > 10.0 * one.largest_rounding
+    ends = np.array([[-100.0, 0.0, 0.0, 0.0], [100.0, 0.0, 0.0, 0.0]])
+    assert both.largest_rounding >= max(loop.largest_rounding(x[None], x[None]) for x in ends)

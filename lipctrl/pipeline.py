@@ -133,7 +133,7 @@ def certify(
     bound = lipschitz(network, solver=solver)
     rows: list[TheoremResult] = []
     linear = not (covered and (region_row.applies(model) or allowed == EXACT))
-    if found.plant is not None and robust and linear:
+    if found.plant is not None and robust and linear and not getattr(model, "uncertain", {}):  # it is nominal
         say(LOCAL_LYAPUNOV)
         rows.append(disturbed_lyapunov(Loop(found.plant, network), 0.4 * time_limit, action_error, arithmetic))
     elif found.plant is not None and not robust:  # these rows are about exact actions and the nominal plant

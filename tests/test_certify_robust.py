@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lipctrl
 from lipctrl.errors import LipctrlError, PlantError
+from lipctrl.intervals.functions import clip
 from lipctrl.networks.network import Affine, Network
 from lipctrl.pipeline import certify
+from lipctrl.plants.goal import Goal
+from lipctrl.plants.model import Model
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import write_certificate
@@ -84,3 +88,30 @@ def test_intervals_that_are_none_are_usage_errors(text: str, monkeypatch: pytest
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
+
+
+class Three(Model):
+    """x+ = k x + clip(u), and two states that follow."""
+
+    name, dt, periods = "three", 0.05, np.zeros(3)
+    n_states, n_actions, n_observations = 3, 1, 3
+    state_low, state_high = np.full(3, -0.5), np.full(3, 0.5)
+    action_low, action_high = np.array([-5.0]), np.array([5.0])
+    parameters, goal = ("k",), Goal([0.0] * 3, 0.3)
+
+    def __init__(self, k=0.5):
+        self.k = self._read("k", k)
+
+    def step(self, x, u):
+        return self.k * x[0] + clip(u[0], -5.0, 5.0), 0.5 * x[1] + 0.1 * x[0], 0.5 * x[2] + 0.1 * x[1]
+
+    def observe(self, x):
+        return tuple(x)
+
+
+def test_the_nominal_linear_loop_certifies_nothing_for_other_values() -> None:
+    """With k = 1.9 it diverges; the linear row, about k = .45, once gave the verdict for all values."""
+    policy = Network([Affine([[-0.1, 0.0, 0.0]])])
+    report = certify(policy, Three(), uncertain={"k": (-1.0, 1.9)}, action_error=1e-4, time_limit=1)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert all(row.model == "nonlinear" for row in report.theorems)

@@ -57,8 +57,9 @@ def equilibrium_stability(loop: Loop, seconds: float) -> TheoremResult:
         Trust.PROVED,
         "linear",
         "local",
-        "the equilibrium is unstable: a Lyapunov witness was proved, and deviations along "
-        f"{_vector(witness.direction)} grow (floating-point spectral radius {loop.spectral_radius:.6g}).",
+        "the equilibrium of the linear plant with the policy is unstable: a Lyapunov witness was proved, and "
+        f"deviations along {_vector(witness.direction)} grow (floating-point spectral radius "
+        f"{loop.spectral_radius:.6g}).",
         witness={
             "P": witness.P.tolist(),
             "direction": witness.direction.tolist(),

@@ -50,12 +50,12 @@ class Model(Dynamics):
         """The observation, from the components of the state."""
 
     def with_uncertain(self, intervals: Mapping[str, tuple[float, float]]) -> Self:
-        """The same plant with intervals for some parameters, by name or symbol.
+        """The same plant with intervals for some parameters, by name or symbol; one value becomes part of its name.
 
         Raises
         ------
         PlantError
-            For a name that is no parameter, or an interval that is none.
+            For a name that is no parameter or given twice, or an interval that is none.
         """
         named = {self.symbols.get(name, name): ends for name, ends in intervals.items()}
         for name in named:
@@ -65,7 +65,14 @@ class Model(Dynamics):
                 raise PlantError(
                     f"{self.name} has no parameter {name!r}.", f"Choose among {', '.join(known) or 'none'}."
                 )
-        return self._with_ranges({**{n: self.uncertain.get(n, getattr(self, n)) for n in self.parameters}, **named})
+        if len(named) < len(intervals):
+            raise PlantError(f"A parameter of {self.name} is given twice: {', '.join(intervals)}.", "Give it once.")
+        other = self._with_ranges({**{n: self.uncertain.get(n, getattr(self, n)) for n in self.parameters}, **named})
+        given = [n for n in named if n not in other.uncertain]
+        given = [n for n in given if n in self.uncertain or getattr(other, n) != getattr(self, n)]
+        if given:
+            other.name = f"{self.name} with {', '.join(f'{n} = {getattr(other, n)!r}' for n in given)}"
+        return other
 
     def _with_ranges(self, given: Mapping[str, Any]) -> Self:
         """The same plant with numbers and intervals; a subclass with limits that depend on them overrides it."""

@@ -370,3 +370,14 @@ def test_models_with_settings_of_their_own_are_not_rebuilt():
     arm = Arm()
     arm.inertia = 0.5
     check_model(arm.with_uncertain({"mass": (0.3, 1.7)}))
+
+
+def test_a_claim_says_which_value_a_parameter_was_given():
+    """With a mass of 1.2 that of "Pendulum-v1" was CERTIFIED, whose mass is 1."""
+    report = certify(Network([Affine([[0.0, -20.0, -4.0]])]), Pendulum(), uncertain={"m": (1.2, 1.2)}, time_limit=0.2)
+    assert "Pendulum-v1 with mass = 1.2: " in report.claim
+    fixed = Pendulum(mass=(0.9, 1.1), length=(0.9, 1.1)).with_uncertain({"mass": 1.0, "g": 10.0})
+    assert fixed.name == "Pendulum-v1 with mass = 1.0" and list(fixed.uncertain) == ["length"]
+    assert Pendulum().with_uncertain({"m": (0.9, 1.1)}).name == "Pendulum-v1"
+    with pytest.raises(PlantError, match="twice"):
+        Pendulum().with_uncertain({"m": (0.9, 1.1), "mass": (0.8, 1.2)})

@@ -7,7 +7,7 @@ The evaluation that is meant, u = 2^-24:
                     with or without fused operations, subnormal numbers flushed or not
     unit row        x_j itself, exact
     row of one      W_ij x_j + b_i, or (x_j - mean) / std, or low + (x_j + 1) / 2 (high - low), in float32 or better
-    tanh, sigmoid   off by at most 2^-22
+    tanh, sigmoid   off by at most 2^-22, with the rounding of (x + 1) - 1 where an action is unscaled to [-1, 1]
     relu, clip      exact, with limits rounded to float32, or flushed below 2^-126; leaky_relu two roundings
     action          one more rounding to float32 where the environment uses it: 2 u |u_i|
 

@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 def _frozen(value: ArrayLike, ndim: int, what: str) -> Array:
     try:
+        if np.iscomplexobj(value):
+            raise TypeError("complex numbers")
         array = np.array(value, dtype=np.float64, ndmin=ndim)
     except (TypeError, ValueError) as error:
         raise NetworkError(f"{what} is not an array of numbers: {error}.") from error
@@ -153,7 +155,7 @@ class Network:
         if not chain:
             raise NetworkError("A network needs at least one layer.")
         for layer in chain:
-            if not isinstance(layer, Affine | Elementwise):
+            if type(layer) not in (Affine, Elementwise):  # a subclass may be another map
                 raise NetworkError(
                     f"Unknown layer {type(layer).__name__}.", "Express the network as Affine and Elementwise layers."
                 )

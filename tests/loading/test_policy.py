@@ -151,6 +151,17 @@ def test_a_run_of_the_zoo(tmp_path, content, statistics, inner):
     assert any("not autonomous" in note for note in load_policy(run).notes)
 
 
+def test_a_run_in_a_changed_environment_says_so(tmp_path, content):
+    (tmp_path / "model.zip").write_bytes(content)
+    (tmp_path / "args.yml").write_text(ARGUMENTS + "  - - env_kwargs\n    - null\n")
+    (tmp_path / "config.yml").write_text(config(env_wrapper="null"))
+    assert not any("another plant" in note for note in load_policy(tmp_path).notes)
+    (tmp_path / "args.yml").write_text(ARGUMENTS + "  - - env_kwargs\n    - g: 5.0\n")
+    (tmp_path / "config.yml").write_text(config(env_wrapper="rl_zoo3.wrappers.MaskVelocityWrapper"))
+    notes = " ".join(load_policy(tmp_path).notes)
+    assert "(g: 5.0)" in notes and "(rl_zoo3.wrappers.MaskVelocityWrapper)" in notes
+
+
 def test_checkpoints_have_their_own_statistics(tmp_path, content, statistics):
     (tmp_path / "rl_model_500_steps.zip").write_bytes(content)
     (tmp_path / "vecnormalize.pkl").write_bytes(vecnormalize([0, 0, 0], [1, 1, 1], OBSERVATION))

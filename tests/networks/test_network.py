@@ -159,6 +159,8 @@ def test_layers_are_frozen_and_single_precision_widens_exactly() -> None:
         (lambda: Elementwise("relu", 0), "at least one channel"),
         (lambda: Network([]), "at least one layer"),
         (lambda: Network([np.tanh]), "Unknown layer"),
+        (lambda: Network([type("Twice", (Affine,), {"__call__": lambda self, x: 2 * x})(np.eye(2))]), "layer Twice"),
+        (lambda: Affine(np.array([[1.0 + 2.0j]])), "complex"),
         (lambda: Network([Affine([[1.0, 2.0]]), Elementwise("tanh", 2)]), "takes 2"),
         (lambda: Network([Affine([[1.0, 2.0]])])([1.0]), "2 entries"),
     ],

@@ -239,6 +239,12 @@ def _notes(sources: Sources, agent: Agent, normalizer: Normalizer | None, normal
         notes.append("The observation holds the time: the loop is not autonomous, so no stability is claimed.")
     if sources.run.has_history:
         notes.append("The observation holds earlier observations: the policy has a memory.")
+    changed = [
+        sources.run.keywords,
+        "" if sources.run.has_time_input or sources.run.has_history else sources.run.wrappers,
+    ]
+    for how in filter(None, changed):
+        notes.append(f"Training changed the environment ({how}): one made by its id alone is another plant.")
     if sources.others:
         notes.append(f"Other models in the folder: {', '.join(sources.others)[:200]}.")
     if agent.use_sde:

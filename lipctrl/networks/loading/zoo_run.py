@@ -32,12 +32,15 @@ class ZooRun:
         Text of the wrappers around the environment, empty if none.
     frame_stack : str
         Text of the number of stacked observations, empty if none.
+    keywords : str
+        Text of the arguments with which the environment was made, empty if none.
     """
 
     environment: str | None = None
     normalized: bool | None = None
     wrappers: str = ""
     frame_stack: str = ""
+    keywords: str = ""
 
     @property
     def has_time_input(self) -> bool:
@@ -61,10 +64,13 @@ def read_zoo_run(folder: Path) -> ZooRun:
     arguments = _read_if_present(folder / "args.yml")
     config = _read_if_present(folder / "config.yml")
     environment = printable((arguments or {}).get("env", "")) or None
+    given = (arguments or {}).get("env_kwargs", "")
+    keywords = "" if given in ("null", "{}") else printable(given)
     if config is None:
-        return ZooRun(environment)
-    wrappers = " ".join(config.get(name, "") for name in ("env_wrapper", "vec_env_wrapper"))
-    return ZooRun(environment, _normalizes(config), wrappers.strip(), config.get("frame_stack", ""))
+        return ZooRun(environment, keywords=keywords)
+    named = (config.get(name, "") for name in ("env_wrapper", "vec_env_wrapper"))
+    wrappers = printable(" ".join(text for text in named if text != "null"))
+    return ZooRun(environment, _normalizes(config), wrappers.strip(), config.get("frame_stack", ""), keywords)
 
 
 def _normalizes(config: dict[str, str]) -> bool:

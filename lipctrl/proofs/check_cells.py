@@ -1891,18 +1891,20 @@ def _count(value: Any) -> int:
     return int(value)
 
 
-_HEX = re.compile(r"-?0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}")
+_HEX = re.compile(r"-?0x([01])\.([0-9a-f]{1,13})p([+-][0-9]{1,4})")
 
 
 def _number(value: Any, limit: str | None = None) -> float:
+    """A finite double in its usual form: nothing is rounded in reading it."""
     if limit is not None and value == {"low": "-inf", "high": "inf"}[limit]:
         return -math.inf if limit == "low" else math.inf
-    _need(isinstance(value, str) and _HEX.fullmatch(value), "a number is no hexadecimal double")
-    try:
-        number = float.fromhex(value)
-    except (OverflowError, ValueError):
-        _reject("a number overflows")
-    return number
+    found = _HEX.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        _reject("a number is no hexadecimal double")
+    exponent = int(found[3])
+    usual = -1022 <= exponent <= 1023 if found[1] == "1" else exponent == -1022 or not found[2].strip("0")
+    _need(usual, "a number is no double in its usual form")
+    return float.fromhex(value)
 
 
 def _vector(value: Any, size: int | None, limit: str | None = None) -> Array:
@@ -2279,6 +2281,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _decimal(text: str) -> float:
+    """A decimal number, which only fields that are ignored may hold."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise Unreadable(f"the number {text[:40]} overflows")
+    return value
+
+
 def _no_constant(text: str) -> NoReturn:
     raise Unreadable(f"{text[:40]} is not allowed")
 
@@ -2301,7 +2311,7 @@ def read(path: str | Path) -> dict[str, Any]:
         value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_no_duplicates,
-            parse_float=_no_constant,
+            parse_float=_decimal,
             parse_constant=_no_constant,
         )
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:

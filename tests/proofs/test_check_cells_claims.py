@@ -403,6 +403,11 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     path.write_text(json.dumps(certificate() | {"extra": 1}))
     assert cc.check(path)[0] == 1 and cc.main([str(path)]) == 1
     assert capsys.readouterr().out == "REJECTED: missing or unknown fields\n"
+    path.write_text(json.dumps(certificate() | {"information": {"seconds": 0.5}, "claim": 1e-3}))
+    assert cc.check(path)[0] == 0
+    for key, value in (("action_error", 0.5), ("equilibrium", {"lower": [-0.5, -0.5], "upper": [0.5, 0.5]})):
+        path.write_text(json.dumps(certificate() | {key: value}))
+        assert cc.check(path) == (1, "a number is no hexadecimal double")
     path.write_text("{")
     assert cc.main([str(path)]) == 2 and capsys.readouterr().out.startswith("UNREADABLE: cannot read the file: ")
     for arguments in ([], ["-h"], [str(path), str(path)]):
@@ -420,7 +425,7 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         "1",
         '{"a": 1, "a": 1}',
         '{"a": NaN}',
-        '{"a": 0.5}',
+        json.dumps(certificate() | {"information": 0.5}).replace("0.5", "1e400"),
     ]
     for content in contents:
         path.write_text(content)

@@ -41,6 +41,8 @@ def test_numbers_are_hexadecimal_doubles_only() -> None:
         cc._number("-0x1.8p+1") == -3.0
         and cc._number("0x0.0p+0") == 0.0
         and cc._number("0x1.fffffffffffffp+1023") > 1e308
+        and cc._number("0x0.0000000000001p-1022") == 5e-324
+        and cc._number("0x1.0p-1022") == 2.0**-1022
     )
     for bad in (
         "1.0",
@@ -59,6 +61,9 @@ def test_numbers_are_hexadecimal_doubles_only() -> None:
         "0x1.00000000000000p+0",
         "0x1.0p+99999",
         "0x1.0p+1024",
+        "0x1.8p-1074",
+        "0x0.8p+0",
+        "0x0.8p-1021",
         "+0x1.0p+0",
         "0x1.p+0",
         True,

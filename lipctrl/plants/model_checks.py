@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipctrl.errors import PlantError
+from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.interval import Interval
 from lipctrl.plants.goal import Goal
@@ -272,6 +273,8 @@ def _compare(name: str, model: Model, function: Callable[..., Any], given: Seque
         others = {"as the program recorded": np.array(program(point), dtype=np.float64)}
     pairs = [np.array([value, value]) for value in point]
     others["on arrays"] = np.array(run("arrays", pairs, lambda part: np.broadcast_to(part, (2,))[0]), dtype=np.float64)
+    if not np.array_equal(pairs, np.array([point, point]).T):
+        refuse("a result and changes its arguments")
     values = run("derivative numbers", Dual.variables(point), lambda part: float(getattr(part, "value", part)))
     others["on derivative numbers"] = np.array(values)
     slack = _AGREE * (1.0 + np.abs(first))
@@ -279,6 +282,11 @@ def _compare(name: str, model: Model, function: Callable[..., Any], given: Seque
         if not np.all(np.abs(other - first) <= slack):
             refuse(f"{first} on floats, but {other} {words}")
     boxes = run("intervals", [Interval(value) for value in point], Interval.exact)
-    for box, value, more in zip(boxes, first, slack, strict=True):
+    boxes += run("affine forms", [AffineForm([value]) for value in point], _range)
+    for box, value, more in zip(boxes, [*first, *first], [*slack, *slack], strict=True):
         if not (np.all(box.lo <= value + more) and np.all(value - more <= box.hi)):
             refuse(f"{value} on floats, but {box} on intervals")
+
+
+def _range(part: Any) -> Interval:
+    return part.range()[0] if isinstance(part, AffineForm) else Interval.exact(float(part))

@@ -13,6 +13,7 @@ import pytest
 
 from lipctrl import certify
 from lipctrl.errors import PlantError
+from lipctrl.intervals.affine import AffineForm
 from lipctrl.intervals.dual import Dual
 from lipctrl.intervals.functions import clip, cos, sin
 from lipctrl.intervals.interval import Interval
@@ -56,6 +57,12 @@ class Own(Model):
 def floats_only(p):
     """Another law for simulation than for the proofs."""
     return -p if isinstance(p, float) else -0.5 * p
+
+
+def moved_in_place(x, u):
+    p = x[0]
+    p += 0.1 * x[1]  # of arrays: that of the caller
+    return p, 0.5 * x[1]
 
 
 def stop(p):
@@ -109,6 +116,8 @@ WRONG = {
     "endless box": (Own(state_low=np.array([-np.inf, -3.0])), "finite"),
     "list of periods": (Own(periods=[0.0, 0.0]), "numpy array"),
     "list as goal": (Own(goal=[0.0, 0.0]), "Goal"),
+    "changes its arguments": (Own(step=moved_in_place), "changes its arguments"),
+    "forms": (Own(not_on(AffineForm)), "on intervals"),
     "branch, caught": (Own(stop), "branch on a state"),
     "rounded, caught": (Own(caught(round)), "branch"),
     "remainder, caught": (Own(caught(lambda p: p % 3.0)), "branch"),

@@ -517,4 +517,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("disturbed rounding_error", "better: float", "0.9 -> 1.9", "either is a bound"),
     ("sector_region find_sector_region", "^if rest is None or", "all -> any",
      "of what is not finite there are no shapes to try"),
+    ("attained slope_lower", r"^(if not|return slope)", "<= -> <", "at equality alone, and stricter"),
+    ("attained slope_lower", r"^if not", "< -> <=", "of infinity the slope is infinite or 0, and refused below"),
+    ("attained slope_lower", r"^(if not|return slope)", "1000 -> (999|1001)", "digits are lost below 2^-1022"),
 ]  # fmt: skip

@@ -199,6 +199,33 @@ def test_slope_of_what_is_known_between_two_numbers(monkeypatch, ends, least):
     assert least / 2 * (1 - 1e-12) <= found <= least / 2
 
 
+TINY = 2.0**-1074
+
+
+@pytest.mark.parametrize(
+    ("rise", "run"),
+    [
+        ([5 * TINY], [TINY, TINY]),  # sqrt(2) of the smallest numbers rounds to one
+        ([2.0**-990], [TINY, TINY]),
+        ([TINY] * 3, [TINY]),  # and sqrt(3) to two
+        ([TINY] * 3, [1.0]),
+        ([TINY] * 3, [2.0**-990]),
+        ([2.0**-999], [3 * 2.0**70]),
+        ([1.7 * 2.0**-990], [3 * 2.0**80]),
+        ([1e300], [1e-300]),
+        ([1.0], [2.0**-999]),
+    ],
+)
+def test_no_slope_where_digits_are_lost(monkeypatch, rise, run):
+    """Lower than the slope in fractions, or 0."""
+    values = iter([Interval(np.array(rise)), Interval(np.zeros(len(rise)))])
+    monkeypatch.setattr(attained, "evaluate", lambda network, x: next(values))
+    found = attained.slope_lower(Network([Affine(np.ones((1, 1)))]), np.array(run), np.zeros(len(run)))
+    assert 0.0 <= found < np.inf
+    squares = [sum(Fraction(v) ** 2 for v in part) for part in (rise, run)]
+    assert Fraction(found) ** 2 <= squares[0] / squares[1]
+
+
 def test_slopes_of_thirds_are_rounded_down(monkeypatch):
     for k in range(1, 60):
         values = iter([Interval(np.array([float(k)])), Interval(np.zeros(1))])

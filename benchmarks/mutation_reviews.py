@@ -520,4 +520,9 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("attained slope_lower", r"^(if not|return slope)", "<= -> <", "at equality alone, and stricter"),
     ("attained slope_lower", r"^if not", "< -> <=", "of infinity the slope is infinite or 0, and refused below"),
     ("attained slope_lower", r"^(if not|return slope)", "1000 -> (999|1001)", "digits are lost below 2^-1022"),
+    ("verify at", "^if rad is not None or", "not -> ",
+     "zeros for no radius, or none is asked: the value's is at least that of the constant there"),
+    ("verify _remainder", "^kept = ", "1 -> 2", "a larger root"),
+    ("definiteness scaled_outward", r"2\.0\*\*-500", "500 -> (499|501)", "2^-537 is enough"),
+    ("grid __init__", r"2\.0\*\*-900", "900 -> (899|901)", "cells are exact doubles down to 2^-1022"),
 ]  # fmt: skip

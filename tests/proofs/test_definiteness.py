@@ -228,7 +228,7 @@ def test_underflow_is_charged() -> None:
     assert radius is not None and 2 * TINY <= Fraction(float(radius[0, 0])) <= Fraction(1, 2**499)
 
 
-@pytest.mark.parametrize("given", [None, 0.0, 2.0**-590, 5e-324])
+@pytest.mark.parametrize("given", [None, 0.0, 2.0**-590, 5e-324, 1.0])
 def test_what_underflows_between_the_two_factors_is_in_the_radius(given: float | None) -> None:
     """2^-600 and others times 2^-500 and then 2^500; the radius that was given stays."""
     entries = np.array([[1.1 * 2.0**-600, 2.0**-20], [5e-324, 1.3 * 2.0**-530]])

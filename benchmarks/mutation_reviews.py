@@ -454,7 +454,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("grid _none_left", r"^rest = ", r"- -> \+", "so many numbers one after the other take every value, from wherever"),
     ("grid _table", r"^blocks = ", ">> -> <<", "a larger table"),
     ("equilibria _with_signals", r"^y = stack", "1 -> 2", "as many"),
-    ("rest_states find_rest_states", r"_within\(wide", "lower -> upper", "as many"),
     ("rest_states _excluded", r"^away", r"> -> >=|< -> <=|0 -> (- )?1",
      "ranges are rounded outwards; below the double above 2 pi is at most the one below it"),
     ("rest_states _once", r"^turned = ", r"\+ -> -", "to both sides"),
@@ -525,4 +524,9 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("verify _remainder", "^kept = ", "1 -> 2", "a larger root"),
     ("definiteness scaled_outward", r"2\.0\*\*-500", "500 -> (499|501)", "2^-537 is enough"),
     ("grid __init__", r"2\.0\*\*-900", "900 -> (899|901)", "cells are exact doubles down to 2^-1022"),
+    ("grid n$", "^return len", "low -> high", "as many"),
+    ("grid __init__", r"^if not np.all\(self.width", "> -> >=", "at equality alone"),
+    ("grid ranges", r"^second_lower\[beyond", " -> -",
+     "edges are multiples of 2^-26, and 2 pi is not as near to one as its neighbours are to it"),
+    ("rest_states _another", "^if found is None or np.linalg.norm", "> -> >=", "where Newton's method is tried"),
 ]  # fmt: skip

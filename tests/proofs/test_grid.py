@@ -290,3 +290,6 @@ def test_a_box_whose_cells_are_no_exact_doubles_is_refused(width: float) -> None
     """2^16 cells of a subnormal width would leave gaps, in which nothing was looked at."""
     with pytest.raises(LipctrlError, match="too little"):
         Grid(np.zeros(1), np.array([width]), np.array([False]), 16)
+    for widths in ([width, 1.0], [1.0, width]):
+        with pytest.raises(LipctrlError, match="too little"):
+            Grid(np.zeros(2), np.array(widths), np.array([False, False]), 4)

@@ -144,6 +144,28 @@ def test_cells_lie_in_a_box_if_all_their_ends_do() -> None:
     assert not rest_states._within([], lower, upper).any()
 
 
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_cell_with_one_end_in_a_box_is_looked_at_further(monkeypatch: pytest.MonkeyPatch, end: int) -> None:
+    """The box of a proved equilibrium holds one corner of the cell: the other end may hold another equilibrium."""
+    corners = np.array([[0.0, 0.0], [1.0, 3.0]])
+    wide = Interval(corners[end] - [0.25, 0.5], corners[end] + [0.25, 0.5])
+
+    def another(loop: Any, lower: Any, upper: Any, proved: list[Interval], boxes: list[Interval]) -> bool:
+        if not boxes:
+            boxes.append(wide)
+            proved.append(wide)
+        return len(boxes) < 2 and len(lower) < 1
+
+    monkeypatch.setattr(rest_states, "_another", another)
+    monkeypatch.setattr(rest_states, "_excluded", lambda loop, lower, upper, angles: np.zeros(len(lower), dtype=bool))
+    loop: Any = None
+    found = find_rest_states(loop, corners[:1], corners[1:], np.array([False, False]), max_cells=400)
+    assert len(found.proved) == 1 and not found.complete
+    rest = np.random.default_rng(0).uniform(*corners, (200, 2))
+    rest = rest[~((wide.lo <= rest) & (rest <= wide.hi)).all(axis=1)]
+    assert all(any(np.all((a <= x) & (x <= b)) for a, b in found.doubtful) for x in rest)
+
+
 def test_cells_are_halved_along_their_longest_side() -> None:
     lower, upper = np.array([[0.0, 0.0], [4.0, 1.0]]), np.array([[1.0, 4.0], [5.0, 5.0]])
     low, high = rest_states._halves(lower, upper)

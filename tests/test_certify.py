@@ -12,6 +12,7 @@ import pytest
 from lipctrl.errors import LipctrlError, LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.pipeline import certify
+from lipctrl.plants.dynamics import LinearDynamics
 from lipctrl.plants.environment import StateSpaceEnv
 from lipctrl.plants.plant import Plant
 from lipctrl.proofs.certificate import write_certificate
@@ -141,6 +142,18 @@ def test_a_linear_plant_with_limits_can_contradict_the_claim_for_all_states(limi
     """x+ = 1.2 x + clip(-.5 x): with limits .05 it diverges from .25 on, whatever the linear model does."""
     env = StateSpaceEnv(control.ss(1.2, 1.0, 1.0, 0, 0.1), action_low=-limit, action_high=limit)
     assert certify(Network([Affine([[-0.5]])]), env, target=[0.0]).verdict is verdict
+
+
+class Saturating(LinearDynamics):
+    """A linear plant but for what its author added."""
+
+    def advance(self, x, u):
+        return super().advance(x, np.clip(u, -0.05, 0.05))
+
+
+def test_a_subclass_of_the_linear_plant_can_contradict_it():
+    plant = Saturating(Plant([[1.2]], [[1.0]], [[1.0]], dt=1))
+    assert certify(Network([Affine([[-0.5]])]), plant).verdict is Verdict.REFUTED
 
 
 def turning(x, u):

@@ -120,5 +120,6 @@ def _refuted(row: TheoremResult, trajectory: Array) -> TheoremResult:
 
 
 def _is_its_model(dynamics: Dynamics, plant: Plant) -> bool:
-    """Whether the loop is the linear one of the claim: no limits of the action are left out."""
-    return isinstance(dynamics, LinearDynamics) and plant.model_leaves_out == tuple(dynamics.leaves_out)
+    """Whether the loop is the linear one of the claim: no limits of the action are left out; a subclass may move in
+    another way."""
+    return type(dynamics) is LinearDynamics and plant.model_leaves_out == tuple(dynamics.leaves_out)

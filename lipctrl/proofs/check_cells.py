@@ -1891,19 +1891,19 @@ def _count(value: Any) -> int:
     return int(value)
 
 
-_HEX = re.compile(r"-?0x([01])\.([0-9a-f]{1,13})p([+-][0-9]{1,4})")
+_HEX = re.compile(r"-?0x([01])(?:\.([0-9a-f]{1,13}))?p([+-]?[0-9]{1,4})")
 
 
 def _number(value: Any, limit: str | None = None) -> float:
-    """A finite double in its usual form: nothing is rounded in reading it."""
+    """A finite double as FORMAT.md writes it: nothing is rounded in reading it."""
     if limit is not None and value == {"low": "-inf", "high": "inf"}[limit]:
         return -math.inf if limit == "low" else math.inf
     found = _HEX.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         _reject("a number is no hexadecimal double")
     exponent = int(found[3])
-    usual = -1022 <= exponent <= 1023 if found[1] == "1" else exponent == -1022 or not found[2].strip("0")
-    _need(usual, "a number is no double in its usual form")
+    usual = -1022 <= exponent <= 1023 if found[1] == "1" else exponent == -1022 or not (found[2] or "").strip("0")
+    _need(usual, "a number is no double")
     return float.fromhex(value)
 
 

@@ -39,6 +39,8 @@ def gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_are_hexadecimal_doubles_only() -> None:
     assert (
         cc._number("-0x1.8p+1") == -3.0
+        and cc._number("0x1p+0") == cc._number("0x1.0p0") == 1.0
+        and cc._number("-0x0p+0") == cc._number("0x0.00p7") == 0.0
         and cc._number("0x0.0p+0") == 0.0
         and cc._number("0x1.fffffffffffffp+1023") > 1e308
         and cc._number("0x0.0000000000001p-1022") == 5e-324
@@ -49,8 +51,6 @@ def test_numbers_are_hexadecimal_doubles_only() -> None:
         1.0,
         1,
         None,
-        "0x1p+0",
-        "0x1.0p0",
         "0x1.0P+0",
         " 0x1.0p+0",
         "0x1.0p+0 ",

@@ -143,7 +143,7 @@ class LinearDynamics(Dynamics):
         self.n_states, self.n_actions, self.n_observations = plant.n_states, plant.n_inputs, plant.n_outputs
         self.state_names, self.action_names = plant.state_names, plant.input_names
         self.observation_names, self.leaves_out = plant.output_names, plant.model_leaves_out
-        self.periods = np.zeros(plant.n_states) if plant.goal is None else plant.goal.periods
+        self.periods = np.zeros(plant.n_states)  # full turns of a goal's angle change where a linear plant moves
         self.state_low, self.state_high = plant.x0 - 1.0, plant.x0 + 1.0
         self.action_low = np.broadcast_to(np.asarray(action_low, dtype=np.float64), (plant.n_inputs,))
         self.action_high = np.broadcast_to(np.asarray(action_high, dtype=np.float64), (plant.n_inputs,))
@@ -155,6 +155,11 @@ class LinearDynamics(Dynamics):
 
     def outputs(self, x: Array) -> Array:
         return self.plant.y0 + (x - self.plant.x0) @ self.plant.C.T
+
+    def with_goal(self, goal: Goal | None) -> Self:
+        other = copy(self)
+        other.goal = goal
+        return other
 
     def derivatives(self, x: Array, u: Array) -> tuple[Array, Array, Array]:
         return self.plant.A, self.plant.B * ((u >= self.action_low) & (u <= self.action_high)), self.plant.C

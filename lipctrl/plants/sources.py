@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.errors import LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Network
+from lipctrl.plants.differences import DOUBLE
 from lipctrl.plants.dynamics import Dynamics, FunctionDynamics, LinearDynamics
-from lipctrl.plants.goal import Goal
+from lipctrl.plants.goal import Goal, wrap
 from lipctrl.plants.model import Model
 from lipctrl.plants.model_checks import check_model
 from lipctrl.plants.models import model_by_id
@@ -140,7 +141,9 @@ def dynamics_of(
                 f"The policy takes {network.n_in} observations, but the target has {n_states} states.",
                 "Pass observe=, the function from the state to the observation.",
             )
-        return FunctionDynamics(env, observe, (n_states, network.n_out, network.n_in), dt, wanted)
+        function = FunctionDynamics(env, observe, (n_states, network.n_out, network.n_in), dt, wanted)
+        _check_angles(function)
+        return function
     else:
         raise PlantError(
             f"A {type(env).__name__} was given as the plant.",
@@ -157,7 +160,32 @@ def dynamics_of(
         raise PlantError(
             f"The target has {wanted.n_states} entries, but {dynamics.name} has {dynamics.n_states} states."
         )
-    return dynamics.with_goal(wanted)
+    dynamics = dynamics.with_goal(wanted)
+    _check_angles(dynamics)
+    return dynamics
+
+
+def _check_angles(dynamics: Dynamics) -> None:
+    """Whether full turns of what is called an angle, by the goal perhaps, leave next state and observation alone.
+
+    Samples, no proof (for models: :func:`lipctrl.plants.model_checks.angles_of`). Otherwise a state from which the
+    plant moves by a full turn would be taken for one of rest.
+    """
+    low, high = (np.where(np.isfinite(end), end, 0.0) for end in (dynamics.action_low, dynamics.action_high))
+    action, slack = 0.5 * low + 0.5 * high, 1e-6 if dynamics.resolution == DOUBLE else 1e-3
+    for i in np.flatnonzero(dynamics.periods > 0):
+        for x in dynamics.starts(4):
+            turned = x + dynamics.periods * (np.arange(x.size) == i)
+            with np.errstate(all="ignore"):
+                moved = wrap(dynamics.advance(turned, action) - dynamics.advance(x, action), dynamics.periods)
+                seen = dynamics.outputs(turned) - dynamics.outputs(x)
+            if np.any(np.abs(moved) > slack * (1.0 + np.abs(x))) or np.any(np.abs(seen) > slack * (1.0 + np.abs(seen))):
+                name = dynamics.state_names[i] if len(dynamics.state_names) else f"x[{i}]"
+                raise PlantError(
+                    f"The {name} of {dynamics.name} has the period {dynamics.periods[i]:g}, but a full turn of it "
+                    "changes the next state or the observation.",
+                    "Give it the period 0 in plant and goal, or observe it through its sine and cosine.",
+                )
 
 
 def _goal(
@@ -176,4 +204,5 @@ def _goal(
     width = tolerance if tolerance is not None else (TOLERANCE if own is None else own.tolerance)
     if dynamics is None:
         return Goal(np.asarray(centre), width)
-    return Goal(np.asarray(centre), width, dynamics.periods, names=dynamics.state_names)
+    periods = dynamics.periods if own is None else np.maximum(own.periods, dynamics.periods)
+    return Goal(np.asarray(centre), width, periods, names=dynamics.state_names)

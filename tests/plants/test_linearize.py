@@ -457,3 +457,28 @@ def test_functions_that_are_no_plant_are_refused():
         linearize(lambda x, u: x * np.nan, ZERO, target=[0.0], dt=1)
     with pytest.raises(PlantError, match="raised ZeroDivisionError"):
         linearize(lambda x, u: 1 // 0, ZERO, target=[0.0], dt=1)
+
+
+FORCED = Network([Affine([[0.0]], [2 * np.pi])])
+
+
+def test_a_linear_plant_that_moves_by_full_turns_does_not_rest():
+    """x+ = .6 x + 2 pi rests at 5 pi, half a turn from the target; at 0, which goes to 2 pi, it was certified."""
+    plant = Plant([[0.6]], [[1.0]], [[1.0]], dt=0.1, goal=Goal([0.0], 0.3, [2 * np.pi]))
+    found = find_linearization(plant, FORCED)
+    assert found.equilibrium.x == pytest.approx([5 * np.pi]) and found.in_goal is False and found.plant is None
+    above = find_linearization(plant, Network([Affine([[0.0]], [0.8 * np.pi])]))  # rests at 2 pi, which is the target
+    assert above.equilibrium.x == pytest.approx([2 * np.pi]) and above.in_goal
+    assert find_linearization(plant, FORCED, target=[np.pi]).in_goal
+
+
+def test_an_angle_of_the_goal_is_an_angle_of_the_plant():
+    goal = Goal([0.0], 0.3, [2 * np.pi])
+    with pytest.raises(PlantError, match="full turn"):
+        linearize(lambda x, u: 0.6 * x + u, FORCED, goal=goal, dt=0.1)
+    turning = lambda x, u: x + 0.1 * np.sin(x) + u  # noqa: E731
+    with pytest.raises(PlantError, match="full turn"):  # the policy sees the turns
+        linearize(turning, Network([Affine([[-0.5]])]), goal=goal, dt=0.1)
+    policy = Network([Affine([[0.0, -0.5]])])
+    plant = linearize(turning, policy, goal=goal, dt=0.1, observe=lambda x: np.array([np.cos(x[0]), np.sin(x[0])]))
+    assert plant.A.item() == pytest.approx(1.1)

@@ -529,4 +529,5 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("grid ranges", r"^second_lower\[beyond", " -> -",
      "edges are multiples of 2^-26, and 2 pi is not as near to one as its neighbours are to it"),
     ("rest_states _another", "^if found is None or np.linalg.norm", "> -> >=", "where Newton's method is tried"),
+    ("decrease", "^_CLEAR, _DEEP", "0.2 -> 1.2", "a plan is tried; `decreases` proves it of each cell"),
 ]  # fmt: skip

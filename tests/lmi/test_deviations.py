@@ -182,6 +182,20 @@ def test_the_reach_in_fractions(g: tuple[float, float], r: float) -> None:
     assert holds_beyond(*fractions(v.reach), Fraction(r), fractions(v.G))
 
 
+@pytest.mark.parametrize("which", ["lo", "hi", "error"])
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_channel_without_bounds_is_refused(which: str, place: int, bad: float) -> None:
+    parts = {"lo": np.full(2, -1.0), "hi": np.ones(2), "error": np.zeros(2)}
+    x = stack(Channels(2).states(Interval(np.zeros(2)), np.eye(2)))
+    Channels(2).add(x, Interval(parts["lo"], parts["hi"]), np.ones(2), parts["error"], x.rest)
+    parts[which][place] = -bad if which == "lo" else bad
+    channels = Channels(2)
+    with np.errstate(all="ignore"), pytest.raises(LipctrlError, match=r"not bounded|no NaN"):
+        channels.add(x, Interval(parts["lo"], parts["hi"]), np.ones(2), parts["error"], x.rest)
+    assert not channels.blocks
+
+
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 def test_a_gain_has_room_for_other_roundings(size: float) -> None:
     """A part in 2^30 or so of the larger end, on either side."""

@@ -16,7 +16,7 @@ from lipctrl.plants.dynamics import Dynamics, FunctionDynamics, LinearDynamics
 from lipctrl.plants.goal import Goal, wrap
 from lipctrl.plants.model import Model
 from lipctrl.plants.model_checks import check_model
-from lipctrl.plants.models import model_by_id
+from lipctrl.plants.models import is_redefined, model_by_id
 from lipctrl.plants.plant import Plant, checked_dt
 from lipctrl.plants.plant_file import PLANT_FILES, plant_from_file
 
@@ -122,7 +122,7 @@ def dynamics_of(
         dynamics = LinearDynamics(env)
     elif isinstance(env, Dynamics):
         dynamics = env
-    elif isinstance(env, str) and (model := model_by_id(env)) is not None:
+    elif isinstance(env, str) and (model := model_by_id(env)) is not None and not is_redefined(env):
         dynamics = model
     elif isinstance(env, str) or hasattr(env, "unwrapped"):
         from lipctrl.plants.gymnasium_environment import dynamics_of_environment

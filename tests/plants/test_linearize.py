@@ -482,3 +482,16 @@ def test_an_angle_of_the_goal_is_an_angle_of_the_plant():
     policy = Network([Affine([[0.0, -0.5]])])
     plant = linearize(turning, policy, goal=goal, dt=0.1, observe=lambda x: np.array([np.cos(x[0]), np.sin(x[0])]))
     assert plant.A.item() == pytest.approx(1.1)
+
+
+def test_an_id_that_was_registered_anew_is_what_it_is_now(monkeypatch):
+    def registered(entry=PendulumEnv, **more):
+        monkeypatch.setitem(
+            gymnasium.registry, "Pendulum-v1", gymnasium.envs.registration.EnvSpec("Pendulum-v1", entry, **more)
+        )
+        return dynamics_of("Pendulum-v1", Network([Affine(np.zeros((1, 3)))]))
+
+    assert dynamics_of("Pendulum-v1", Network([Affine(np.zeros((1, 3)))])).gravity == 10.0
+    assert registered().gravity == 10.0
+    assert registered(kwargs={"g": 40.0}).gravity == 40.0
+    assert not isinstance(registered(type("Odd", (PendulumEnv,), {})), Pendulum)

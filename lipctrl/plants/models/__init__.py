@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
 OWN_IDS = ("lipctrl/CartPole-v0", "lipctrl/PlanarQuadrotor-v0")
 """Environments made from their model (plants/model_environment.py)."""
 ENVIRONMENT_IDS = ("Pendulum-v1", "InvertedPendulum-v5", *OWN_IDS)
+_ENTRY_POINTS = {
+    "Pendulum-v1": "gymnasium.envs.classic_control.pendulum:PendulumEnv",
+    "InvertedPendulum-v5": "gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv",
+    **dict.fromkeys(OWN_IDS, "lipctrl.plants.model_environment:_make"),
+}
 
 
 def model_by_id(environment_id: str) -> Model | None:
@@ -26,6 +32,18 @@ def model_by_id(environment_id: str) -> Model | None:
         "lipctrl/PlanarQuadrotor-v0": PlanarQuadrotor,
     }
     return models[environment_id]() if environment_id in models else None
+
+
+def is_redefined(environment_id: str) -> bool:
+    """Whether the running program has registered another environment under one of these ids."""
+    registry = getattr(sys.modules.get("gymnasium"), "registry", {})
+    spec = registry.get(environment_id)
+    if spec is None:
+        return False
+    entry = spec.entry_point
+    name = entry if isinstance(entry, str) else f"{entry.__module__}:{getattr(entry, '__qualname__', '')}"
+    arguments = {key: value for key, value in spec.kwargs.items() if (key, value) != ("environment_id", environment_id)}
+    return name != _ENTRY_POINTS[environment_id] or bool(arguments) or bool(spec.additional_wrappers)
 
 
 def model_of_environment(unwrapped: Any) -> Model | None:

@@ -101,6 +101,15 @@ def test_feedthrough_and_missing_plants_are_refused():
         certify(policy)
 
 
+def test_a_network_that_computes_something_else_than_its_layers_is_refused():
+    class Clipped(Network):
+        def __call__(self, observation):
+            return np.clip(super().__call__(observation), -0.01, 0.01)
+
+    with pytest.raises(NetworkError, match="evaluation of its own"):
+        certify(Clipped([Affine([[-0.5]])]), Plant([[1.2]], [[1]], [[1]], dt=1))
+
+
 def test_stages_are_reported():
     stages: list[str] = []
     certify(Network([Affine([[-0.5]])]), Plant([[0.5]], [[1]], [[1]], dt=1), progress=stages.append)

@@ -33,6 +33,11 @@ def network_of(policy: Any) -> Network:
             f"A {type(policy).__name__} was given as the policy.",
             "Give what load_policy returns, or a lipctrl.networks.network.Network.",
         )
+    if type(network).__call__ is not Network.__call__:
+        raise NetworkError(
+            f"The network is a {type(network).__name__} with an evaluation of its own, of which nothing can be proved.",
+            "Express what it computes as layers of a plain Network.",
+        )
     return network
 
 

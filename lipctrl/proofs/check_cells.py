@@ -2073,7 +2073,7 @@ def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -
     if lines:
         return lines
     if only_ellipsoids and proof.stays:
-        return ["States on the way stay in the ellipsoids (the core taken about x*)."]
+        return ["States on the way stay in the ellipsoids (the core widened about x*)."]
     return ["States on the way may leave the domain."]
 
 
@@ -2153,7 +2153,7 @@ def _limits_text(fields: Any, ellipsoids: Sequence[Ellipsoid], stays: bool) -> s
         inside = np.all((one.center - reach) - slack >= lower) and np.all((one.center + reach) + slack <= upper)
         _need(inside, "an ellipsoid leaves the limits of the model")
     where = f"within the limits {_box_name(lower, upper)} of the equations"
-    return f"States on the way stay in the ellipsoids (the core taken about x*), {where}."
+    return f"States on the way stay in the ellipsoids (the core widened about x*), {where}."
 
 
 def _box_text(fields: Any, ellipsoids: Sequence[Ellipsoid]) -> str:

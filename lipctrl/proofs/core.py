@@ -63,7 +63,7 @@ def prove_core(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits:
     """
     offset = reach(ball, equilibrium)
     core = replace(ball, radius=float(np.nextafter(ball.radius - offset, -np.inf)))
-    if not core.radius > 0:
+    if not core.radius > offset:  # it is to hold every x*
         return None
     stage = _stage(loop, ball, offset, splits)
     return None if stage is None else core

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
-from lipctrl.presentation import number_down
+from lipctrl.presentation import number_down, number_up
+from lipctrl.proofs import ellipsoid
+from lipctrl.proofs.core import reach
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Region, TheoremResult
 from lipctrl.theorems.level_region import LEAST, MOST, LevelRegion, find_level_region
 from lipctrl.theorems.nonlinear_claim import NO_CORE, Claim, arrives, for_all, nothing_found
 from lipctrl.theorems.words import box_words, state_names, units_of
+
+Array = NDArray[np.float64]
 
 NAME = "region of attraction (ellipsoids)"
 
@@ -96,22 +102,31 @@ def levels_row(
 
 def _words(model: Model, region: LevelRegion, units: str) -> str:
     count = 1 + len(region.levels)
-    reach = ", ".join(number_down(value, 4) for value in region.largest.half_widths)
+    sides = ", ".join(number_down(value, 4) for value in region.largest.half_widths)
     path = ""
+    if all(level.steps == 1 for level in region.levels):
+        path = f" without leaving them by more than ({', '.join(number_up(v, 2) for v in _beyond(region))})"
     if region.limits is not None:
-        path = " without leaving them, within the limits of the equations"
-    elif all(level.steps == 1 for level in region.levels):
-        path = " without leaving them"
+        path += ", within the limits of the equations"
     required = ""
     if region.box is not None and region.box_certified:
         required = f" They contain the whole box {box_words(*region.box)}."
     return (
         f"{for_all(model, region)}every trajectory of the nonlinear loop from a chain of {count} ellipsoids "
         f"{arrives(model, region)}{path}."
-        f" The largest has volume {number_down(region.volume, 6)} ({units}) and half widths ({reach}).{required}"
+        f" The largest has volume {number_down(region.volume, 6)} ({units}) and half widths ({sides}).{required}"
         f" Of simulated starts in the box around it {100 * region.simulated_share:.1f} % converge; the ellipsoids hold "
         f"{100 * region.covered_share:.1f} % of these."
     )
+
+
+def _beyond(region: LevelRegion) -> Array:
+    """How far, at most, trajectories of levels of one step are from all ellipsoids: the core is invariant about x*.
+
+    From |T (x - center)| <= radius follows |T (x - x*)| <= radius + reach for ever.
+    """
+    radius = 2.0 * reach(region.core, region.equilibrium) * (1.0 + 2.0**-30)
+    return np.asarray(replace(region.core, radius=max(radius, ellipsoid.LEAST)).reach())
 
 
 def _certificate(region: LevelRegion) -> dict[str, Any]:

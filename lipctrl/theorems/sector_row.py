@@ -73,7 +73,7 @@ def sector_row(
     channels = sum(int(np.sum(block[:, 0] < block[:, 1])) for block in region.blocks)
     words = (
         f"{for_all(model)}every trajectory of the nonlinear loop from an ellipsoid of {found} and half widths "
-        f"({sides}) {arrives(model)} and stays in it (by sectors, the coarsest method: each of {channels} "
+        f"({sides}) {arrives(model)}, V falling at every step (by sectors, the coarsest method: each of {channels} "
         "nonlinear operations of policy and equations as a sector-bounded channel)."
     )
     missed, required = "", None

@@ -90,13 +90,13 @@ def test_the_claim_of_ellipsoids_alone() -> None:
     lines = derived(without_cells()).split("\n")
     assert lines[0] == "Region of attraction: 2 ellipsoids, the largest of volume 0.407150407 or more."
     assert lines[1] == "Every trajectory of the loop from the certified ellipsoids converges to x*,"
-    assert lines[5] == "States on the way stay in the ellipsoids (the core taken about x*)."
+    assert lines[5] == "States on the way stay in the ellipsoids (the core widened about x*)."
     two = without_cells()
     two["ellipsoids"][0]["steps"] = 2
     assert "States on the way may leave the domain." in derived(two)
     limited = without_cells() | {"limits": {"lower": hexed([-0.4, -0.4]), "upper": ["inf", (0.4).hex()]}}
     assert (
-        "States on the way stay in the ellipsoids (the core taken about x*), within the limits "
+        "States on the way stay in the ellipsoids (the core widened about x*), within the limits "
         "[-0.4, inf] x [-0.4, 0.4] of the equations."
     ) in derived(limited)
     boxed = without_cells() | {"box": box([-0.25, -0.25], [0.25, 0.25])}

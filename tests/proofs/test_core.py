@@ -241,6 +241,7 @@ def test_the_core_is_the_ball_less_the_reach_of_the_equilibrium() -> None:
     exact = prove_core(loop, ball(1.0), POINT, 3)
     assert exact is not None and exact.radius < 1.0
     assert prove_core(loop, ball(0.1), box(0.08), 3) is None
+    assert prove_core(loop, ball(0.3), box(0.12), 3) is None  # less .17: it would not hold every x*
     assert prove_core(linear(np.eye(2)), ball(0.1), POINT, 3) is None
     # the cube contracts within .577: the ball about every x* of the box must be inside
     cube = loop_of(lambda x, y: (x**3, 0.5 * y))

@@ -22,6 +22,7 @@ from lipctrl.plants.model import Model
 from lipctrl.plants.models.cartpole import CartPole
 from lipctrl.plants.models.inverted_pendulum import InvertedPendulum
 from lipctrl.plants.models.planar_quadrotor import PlanarQuadrotor
+from lipctrl.presentation import number_up
 from lipctrl.proofs import check_cells
 from lipctrl.proofs.certificate import write_certificate
 from lipctrl.proofs.closed_loop import ClosedLoop
@@ -31,6 +32,7 @@ from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Verdict
+from lipctrl.theorems import levels_row as levels_row_module
 from lipctrl.theorems.cma import cma
 from lipctrl.theorems.level_region import LevelRegion, find_level_region
 from lipctrl.theorems.levels_row import levels_row
@@ -269,7 +271,7 @@ def test_levels_lie_within_the_limits(tmp_path) -> None:
         assert np.max(np.abs(on(level, 5000, 1.0)[:, 0])) <= 1.0 and level.half_widths[0] <= 1.0
     certificate = levels_certificate(found.loop, found.equilibrium, found.core, found.levels, limits=found.limits)
     code, words = verdict(certificate, tmp_path)
-    assert code == 0 and "stay in the ellipsoids (the core taken about x*), within the limits" in words
+    assert code == 0 and "stay in the ellipsoids (the core widened about x*), within the limits" in words
     narrow = copy.deepcopy(certificate)
     narrow["limits"]["lower"][0] = (-0.9 * found.largest.half_widths[0]).hex()
     assert verdict(narrow, tmp_path) == (1, "an ellipsoid leaves the limits of the model")
@@ -439,3 +441,40 @@ def test_the_rounding_that_is_stated_is_that_of_every_level() -> None:
     assert both.largest is wide and both.largest_rounding > 10.0 * one.largest_rounding
     ends = np.array([[-100.0, 0.0, 0.0, 0.0], [100.0, 0.0, 0.0, 0.0]])
     assert both.largest_rounding >= max(loop.largest_rounding(x[None], x[None]) for x in ends)
+
+
+class Centred(Model):
+    """Turns slowly inwards about (p, 0), a parameter."""
+
+    n_states, n_actions, n_observations, dt = 2, 1, 2, 1.0
+    parameters = ("p",)
+    periods = np.zeros(2)
+    state_low, state_high = np.full(2, -1.0), np.full(2, 1.0)
+    action_low, action_high = np.array([-np.inf]), np.array([np.inf])
+
+    def __init__(self, p: Any = 0.0) -> None:
+        self.p = self._read("p", p)
+
+    def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+        e, v = x[0] - self.p, x[1]
+        return self.p + 0.978 * e - 0.2 * v - 1e-4 * e * e * e, 0.2 * e + 0.978 * v - 1e-4 * v * v * v
+
+    def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(x)
+
+
+def test_how_far_trajectories_leave_the_ellipsoids_is_said() -> None:
+    """The core is invariant about each equilibrium, not about its centre: "without leaving them" was said of it."""
+    network = Network([Affine(np.zeros((1, 2)))])
+    row, region = levels_row(Centred((-0.5, 0.5)), network, np.zeros(2), 2.0)
+    assert row.verdict is Verdict.CERTIFIED and region is not None
+    beyond = levels_row_module._beyond(region)
+    sides = ", ".join(number_up(value, 2) for value in beyond)
+    assert f"without leaving them by more than ({sides})" in row.reason
+    angle, farthest = np.linspace(0.0, 2.0 * np.pi, 400), np.zeros(2)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    x = region.core.center + 0.999 * region.core.radius * circle @ np.linalg.inv(region.core.T).T
+    for _ in range(60):
+        x = Centred(0.5).advance(x, np.zeros((len(x), 1)))
+        farthest = np.maximum(farthest, np.max(np.abs(x - region.core.center), axis=0) - region.core.half_widths)
+    assert np.all(farthest <= beyond) and farthest.max() > 0.3

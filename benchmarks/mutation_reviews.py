@@ -530,4 +530,6 @@ REVIEWS: list[tuple[str, str, str, str]] = [
      "edges are multiples of 2^-26, and 2 pi is not as near to one as its neighbours are to it"),
     ("rest_states _another", "^if found is None or np.linalg.norm", "> -> >=", "where Newton's method is tried"),
     ("decrease", "^_CLEAR, _DEEP", "0.2 -> 1.2", "a plan is tried; `decreases` proves it of each cell"),
+    ("proofs/check _float32_rounding", r"^return \(3 \* Fraction", ">= -> >", "at equality alone, and stricter"),
+    ("proofs/check float32_errors", "^lost = ", "< -> <=", "at equality alone, and stricter"),
 ]  # fmt: skip

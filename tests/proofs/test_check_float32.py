@@ -180,6 +180,9 @@ def test_rounding_of_each_kind() -> None:
     for low, high in ((0.0, 2.0**-130), (-(2.0**-127), 2.0**-130), (2.0**-140, 2.0**-126)):  # flushed, if subnormal
         lost = max(F(abs(limit)) for limit in (low, high) if abs(limit) < 2.0**-126)
         assert ck._float32_rounding("hardtanh", ck.activation("hardtanh", (low, high)), size) == lost
+    for slope in (300.0, 2.0**126 * (1 - 2.0**-20)):
+        phi = ck.activation("leaky_relu", (slope,))
+        assert ck._float32_rounding("leaky_relu", phi, size) == 3 * U * F(slope) * size + TINY
     below = 2.0**126 * (1 - 2.0**-30)
     assert ck._float32_rounding("hardtanh", ck.activation("hardtanh", (0.0, below)), size) == moved(below) > 0
     assert ck.FLOAT32_KINDS == ("identity", "relu", "leaky_relu", "tanh", "sigmoid", "hardtanh")

@@ -160,7 +160,7 @@ EXAMPLES = 20
 FUNCTIONS = {
     "theorems/lipschitz": ("state", "claim", "box_region"),
     "theorems/hinf": ("shifted_dynamics", "storage_terms", "state", "claim"),
-    "theorems/lyapunov": ("region_inputs", "state", "claim", "ellipsoid_volume"),
+    "theorems/lyapunov": ("region_inputs", "state", "claim", "ellipsoid_volume", "half_widths", "_bordered"),
     "theorems/small_gain": ("succeeds", "product", "_combine", "_largest_level", "claim"),
     "theorems/instability": ("jacobian_enclosure", "refute", "claim"),
     "theorems/sector_region": ("state", "find_sector_region", "stated", "_inside", "_wide", "_blocks"),

@@ -63,7 +63,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("core contraction", r"^distance = ", r"4.0 -> [35].0|40 -> (39|41)", "1 / (1 - e) <= 1 + 2 e: there is room"),
     ("core contraction", r"^cells = ", "1024 -> 1025", "one cell twice"),
     ("core contraction", r"^if not rate < 1.0", "< -> <=", "asked again by the stage"),
-    ("core prove_core", r"core.radius > 0", "> -> >=", "a core of radius 0 is a point"),
+    ("core prove_core", r"core.radius > offset", "> -> >=", "at equality alone, where it holds every x* still"),
     ("core contraction", r"loop.n <= 2", r"2 -> \d|<= -> [<>]=?", "how finely the proof is tried"),
     ("core final_stages", r"^def ", "20 -> .*", "how finely the proof is tried"),
     ("grid ranges", r"^turns = np.(floor|where)", r"0(\.0)? -> (- )?1(\.0)?|20 -> 21|< -> <=",

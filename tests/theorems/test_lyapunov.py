@@ -59,6 +59,42 @@ def test_sectors_are_about_rest_on_a_region_and_slopes_everywhere() -> None:
     assert np.all(everywhere.slope_lower == 0.0) and np.all(everywhere.slope_upper == 1.0)
 
 
+def inverse_diagonal(P: np.ndarray) -> list[Fraction]:
+    """Of P^-1, by elimination in fractions."""
+    n = len(P)
+    M = [[Fraction(float(v)) for v in row] + [Fraction(int(i == j)) for j in range(n)] for i, row in enumerate(P)]
+    for k in range(n):
+        M[k] = [v / M[k][k] for v in M[k]]
+        for i in range(n):
+            if i != k:
+                M[i] = [a - M[i][k] * b for a, b in zip(M[i], M[k], strict=True)]
+    return [M[i][n + i] for i in range(n)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_half_widths_of_an_ellipsoid_in_fractions(n: int) -> None:
+    """e_i^2 <= radius^2 (P^-1)_ii where e'Pe <= radius^2, and hardly less."""
+    rng = np.random.default_rng(n)
+    for condition in (1.0, 1e6, 1e10):
+        Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+        P = Q @ np.diag(np.geomspace(1.0, 1.0 / condition, n)) @ Q.T * 10.0 ** rng.uniform(-6, 6)
+        P, radius = (P + P.T) / 2, float(rng.uniform(0.1, 3.0))
+        for width, square in zip(lyapunov.half_widths(P, radius), inverse_diagonal(P), strict=True):
+            true = Fraction(radius) ** 2 * square
+            assert true <= Fraction(float(width)) ** 2 <= true * (1 + Fraction(condition) / 10**10 + Fraction(1, 10**9))
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1.0 - 1e-9, 2.0, -1.0, np.nan])
+def test_half_widths_do_not_believe_the_inverse(monkeypatch: pytest.MonkeyPatch, wrong: float) -> None:
+    P = np.array([[2.0, 0.5, 0.1], [0.5, 1.0, -0.3], [0.1, -0.3, 4.0]])
+    true = np.sqrt([float(v) for v in inverse_diagonal(P)])
+    inverse = np.linalg.inv(P)
+    monkeypatch.setattr(np.linalg, "inv", lambda _: wrong * inverse)
+    assert np.all(lyapunov.half_widths(P, 1.0) >= true * (1 - 1e-15))
+    assert np.all(lyapunov.half_widths(-P, 1.0) == np.inf)
+    assert np.all(lyapunov.half_widths(np.diag([1.0, -1e-3, 1.0]), 1.0) == np.inf)
+
+
 def test_roundings_of_many_directions_add_up() -> None:
     """One observation of 128 states whose roundings are 2^-54 and otherwise 2^-107: each is lost when it is added."""
     c = np.full(128, 2.0**-53 * (1 + 2.0**-27))

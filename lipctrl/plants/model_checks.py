@@ -48,8 +48,8 @@ def check_model(model: Model) -> None:
     _check_parameters(model, programs)
     _check_rebuilt(model)
     n, q = model.n_states, len(model.uncertain)
-    for values in _points(model):
-        _check_limits(model, programs[0], values)
+    for place, values in enumerate(_points(model)):
+        _check_limits(model, programs[0], values, nominal=place == 0 or not model.uncertain)
         given = values[:n], values[n : len(values) - q], values[len(values) - q :]
         _compare("step", model, lambda m, x, u: m.step(x, u), given, programs[0])
         _compare("observe", model, lambda m, x, u: m.observe(x), (given[0], given[1][:0], given[2]), programs[1])
@@ -204,10 +204,11 @@ def _behaviour(model: Model, values: Array) -> Array:
         return np.concatenate([model.advance(x, u), model.outputs(x)])
 
 
-def _check_limits(model: Model, step: Program, values: Array) -> None:
+def _check_limits(model: Model, step: Program, values: Array, nominal: bool) -> None:
     """Whether an action beyond a limit does what one on it does: the proof is about step, an actuator obeys its limit.
 
-    Limits that may depend on an uncertain parameter: only whether there are any.
+    Limits may depend on an uncertain parameter. Those stated are of its nominal value; elsewhere: only whether there
+    are any.
     """
     unit = np.minimum(1.0, np.asarray(model.state_high, dtype=np.float64) - model.state_low)
     for i in range(model.n_actions):
@@ -216,7 +217,7 @@ def _check_limits(model: Model, step: Program, values: Array) -> None:
                 continue
             room = sign * (1.0 + abs(limit))
             ends = np.array([values, values])
-            ends[:, model.n_states + i] = limit + room * np.array([1.0, 3.0] if model.uncertain else [0.0, 1.0])
+            ends[:, model.n_states + i] = limit + room * np.array([0.0, 1.0] if nominal else [1.0, 3.0])
             with np.errstate(all="ignore"):
                 on, beyond = (np.array(step(tuple(end)), dtype=np.float64) for end in ends)
             if np.any(np.abs(beyond - on) > _AGREE * (unit + np.abs(on))):

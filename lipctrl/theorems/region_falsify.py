@@ -244,10 +244,8 @@ def find_failures(
     arrival, _, _ = follow(loop, core, angles, starts, 2000 * len(starts), 2000)
     starts = starts[~np.isfinite(arrival)]
     groups: dict[str, list[tuple[Array, Array]]] = {}
-    periods = np.where(angles, 2 * np.pi, 0.0)
     for start, (kind, orbit) in zip(starts, fates(loop, angles, starts), strict=True):
-        away = np.abs(wrap(orbit - core.center, periods)) / _unit(loop, start[None], periods)
-        if kind != UNDECIDED and (kind == ESCAPE or np.max(away) > _CLOSE):
+        if _is_elsewhere(loop, core, angles, start, kind, orbit):
             groups.setdefault(kind, []).append((start, orbit))
     found, values = [], {name: float(getattr(loop.model, name)) for name in loop.model.uncertain}
     for kind in (REST, CYCLE, ESCAPE, OTHER):
@@ -317,8 +315,18 @@ def ends_elsewhere(
         arrival, _, _ = follow(exact, core, angles, starts, longest * len(starts), longest)
         left = np.flatnonzero(~np.isfinite(arrival))
         if len(left):
-            wrong[left] |= [kind != UNDECIDED for kind, _ in fates(exact, angles, starts[left])]
+            ends = zip(starts[left], fates(exact, angles, starts[left]), strict=True)
+            wrong[left] |= [_is_elsewhere(exact, core, angles, start, *end) for start, end in ends]
     return starts[wrong]
+
+
+def _is_elsewhere(
+    loop: ClosedLoop, core: Ellipsoid, angles: NDArray[np.bool_], start: Array, kind: str, orbit: Array
+) -> bool:
+    """Whether a trajectory that does not arrive in the core is known to end elsewhere than at its centre."""
+    periods = np.where(angles, 2 * np.pi, 0.0)
+    away = np.abs(wrap(orbit - core.center, periods)) / _unit(loop, start[None], periods)
+    return kind == ESCAPE or (kind != UNDECIDED and bool(np.max(away) > _CLOSE))
 
 
 def contradiction(start: Array) -> LipctrlError:

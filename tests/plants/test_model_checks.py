@@ -390,3 +390,24 @@ def test_a_claim_says_which_value_a_parameter_was_given():
     assert Pendulum().with_uncertain({"m": (0.9, 1.1)}).name == "Pendulum-v1"
     with pytest.raises(PlantError, match="twice"):
         Pendulum().with_uncertain({"m": (0.9, 1.1), "mass": (0.8, 1.2)})
+
+
+class Strong(Spring):
+    """Its motor is half as strong again as it says."""
+
+    action_low, action_high = np.array([-1.0]), np.array([1.0])
+    most = 1.5
+
+    def step(self, x, u):
+        return x[0] + 0.1 * x[1], x[1] + 0.1 * (clip(u[0], -self.most, self.most) - x[0] - x[1]) / self.mass
+
+
+def test_limits_are_those_of_the_nominal_parameters():
+    """With uncertain ones it was only asked whether there are any."""
+    check_model(Pendulum(max_torque=(1.5, 2.5)))
+    right = Strong((0.9, 1.1))
+    right.most = 1.0
+    check_model(right)
+    for mass in (1.0, (0.9, 1.1)):
+        with pytest.raises(PlantError, match="does not clip"):
+            check_model(Strong(mass))

@@ -17,7 +17,7 @@ from lipctrl.proofs.ellipsoid import Ellipsoid
 from lipctrl.results import Trust, Verdict
 from lipctrl.theorems import levels_row, region_row
 from lipctrl.theorems.region import find_region
-from lipctrl.theorems.region_falsify import REST, UNDECIDED, fates, find_failures, simulate_domain
+from lipctrl.theorems.region_falsify import REST, UNDECIDED, ends_elsewhere, fates, find_failures, simulate_domain
 from lipctrl.theorems.region_parts import find_common_region
 from lipctrl.theorems.region_row import domain_row, others, picture, region_rows
 from lipctrl.tools.plot_domain import draw_domain
@@ -133,9 +133,12 @@ def test_what_roundings_make_of_the_equilibrium_is_no_other_rest() -> None:
     simulation = simulate_domain(loop, core, model.state_low, model.state_high, np.zeros(2, dtype=bool), 4, 4_000)
     assert not simulation.converging.any()
     assert find_failures(loop, core, np.zeros(2, dtype=bool), simulation) == ()
+    some = simulation.starts[:4]
+    assert len(ends_elsewhere(loop, core, np.zeros(2, dtype=bool), some, 100)) == 0
     elsewhere = replace(core, center=np.array([1.0, 0.0]))
     (failure,) = find_failures(loop, elsewhere, np.zeros(2, dtype=bool), simulation)
     assert failure.kind == REST
+    assert len(ends_elsewhere(loop, elsewhere, np.zeros(2, dtype=bool), some, 100)) == 4
 
 
 def saddle_node(x, y, p):

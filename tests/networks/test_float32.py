@@ -214,8 +214,8 @@ def test_the_bound_of_one_sum_is_that_of_the_textbook() -> None:
 
 def test_what_overflows_has_no_bound() -> None:
     network = Network([Affine([[1e30, 1e30]]), Elementwise("tanh", 1)])
-    assert np.isinf(bound(network, np.array([1e10, 0.0])))[0, 0]
-    assert np.isinf(bound(Network([Affine([[0.0]])]), np.array([1e39])))[0, 0]
+    assert np.isposinf(bound(network, np.array([1e10, 0.0])))[0, 0]
+    assert np.isposinf(bound(Network([Affine([[0.0]])]), np.array([1e39])))[0, 0]
     assert np.isfinite(bound(network, np.array([1.0, 0.0])))[0, 0]
 
 

@@ -331,7 +331,7 @@ def test_weights_that_float32_cannot_hold() -> None:
     """One of 2^126 or more may be infinite; one below 2^-126 may be flushed, and then all that it carries is lost."""
     one = cc.Layer(affine([[2.0**126, 1.0], [1.0, -(2.0**130)], [2.0**125, 1.0]]))
     hi, zero = np.full((1, 2), 2.0**-10), np.zeros((1, 2))
-    assert np.isinf(one.wrong(-hi, hi, zero)[0]).tolist() == [True, True, False]
+    assert np.isposinf(one.wrong(-hi, hi, zero)[0]).tolist() == [True, True, False]
     far = np.full((1, 2), 2.0**120)
     small = cc.Layer(affine([[2.0**-127, 0.0], [2.0**-127, -(2.0**-130)], [0.5, 2.0**-127]]))
     lost = np.array([2.0**-7, 2.0**-7 + 2.0**-10, 2.0**-7])
@@ -374,13 +374,16 @@ def test_float32_ends_where_sums_may_be_too_large() -> None:
     zero = np.zeros((1, 2))
     for size, ends in ((2.0**124, False), (2.0**125, True), (2.0**126, True)):
         hi = np.array([[1.0, size]])
-        assert np.isinf(one.wrong(-hi, hi, zero)[0, 0]) == ends and np.isinf(one.wrong(-hi, zero, zero)[0, 0]) == ends
-        assert np.isinf(one.wrong(-hi, hi, zero)[0, 1]) == (size >= 2.0**126)
+        assert (
+            np.isposinf(one.wrong(-hi, hi, zero)[0, 0]) == ends
+            and np.isposinf(one.wrong(-hi, zero, zero)[0, 0]) == ends
+        )
+        assert np.isposinf(one.wrong(-hi, hi, zero)[0, 1]) == (size >= 2.0**126)
     relu = cc.Layer({"type": "relu", "n": 2})
     top = 2.0**126
     for lo, hi, error, ends in ((-1, top, 0, True), (-top, 1, 0, True), (-1, 1, top, True), (-1, top / 2, 1, False)):
         found = relu.wrong(np.array([[lo, -1.0]]), np.array([[hi, 1.0]]), np.array([[error, 1.0]]))[0]
-        assert np.isinf(found[0]) == ends and found[1] == pytest.approx(1.0)
+        assert np.isposinf(found[0]) == ends and found[1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("kind", ["tanh", "sigmoid", "relu", "leaky_relu", "hardtanh"])

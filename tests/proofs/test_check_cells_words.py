@@ -478,6 +478,11 @@ def narrow(scale: float) -> dict[str, Any]:
 
 def test_shares_of_what_has_no_volume_in_doubles() -> None:
     """Half of a domain of volume 5/4 2^-1074 was 100 % of it: both are rounded to 2^-1074."""
+    for side in (2.0**-100, 2.0**100):
+        cc._need_sides(np.array([1.0, side]), "x")
+    for side in (np.nextafter(2.0**-100, 0), np.nextafter(2.0**100, np.inf), np.inf, np.nan):
+        with pytest.raises(Rejected):
+            cc._need_sides(np.array([1.0, side]), "x")
     for scale in (2.0**-99, 1.0, 2.0**30):
         assert derived(narrow(scale)).startswith("Region of attraction: at least 49.9999 % of [0.0, ")
     for scale in (2.0**-537, 2.0**-101, 2.0**101):

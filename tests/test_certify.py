@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import control
 import numpy as np
@@ -12,12 +13,16 @@ import pytest
 from lipctrl.errors import LipctrlError, LoopError, NetworkError, PlantError
 from lipctrl.networks.network import Affine, Elementwise, Network
 from lipctrl.pipeline import certify
+from lipctrl.plants.differences import DOUBLE, SINGLE
 from lipctrl.plants.dynamics import LinearDynamics
 from lipctrl.plants.environment import StateSpaceEnv
+from lipctrl.plants.linearize import find_linearization
 from lipctrl.plants.plant import Plant
-from lipctrl.proofs.certificate import write_certificate
+from lipctrl.plants.resting import simulate
+from lipctrl.proofs.certificate import hex_array, write_certificate
 from lipctrl.proofs.check import check
 from lipctrl.results import Trust, Verdict
+from lipctrl.theorems.confront import contradiction
 
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 
@@ -151,6 +156,19 @@ def test_a_linear_plant_with_limits_can_contradict_the_claim_for_all_states(limi
     """x+ = 1.2 x + clip(-.5 x): with limits .05 it diverges from .25 on, whatever the linear model does."""
     env = StateSpaceEnv(control.ss(1.2, 1.0, 1.0, 0, 0.1), action_low=-limit, action_high=limit)
     assert certify(Network([Affine([[-0.5]])]), env, target=[0.0]).verdict is verdict
+
+
+@pytest.mark.parametrize("resolution", [DOUBLE, SINGLE])
+def test_what_rests_as_near_as_the_equilibrium_is_known_contradicts_nothing(resolution):
+    """In float32 the equilibrium that Newton's method finds may be off by 1e-4."""
+    policy = Network([Affine([[-1e-3]])])
+    found = find_linearization(lambda x, u: [0.5 * x[0] + u[0]], policy, target=[0.0], tolerance=0.1, dt=1.0)
+    found.dynamics._step = lambda x, u: [0.5 * x[0] + 0.5e-4]
+    found.dynamics.resolution = resolution
+    paths = simulate(found.dynamics, policy, np.array([[1e-5]]), 50)
+    for level in (None, hex_array(1e-9)):
+        row = SimpleNamespace(name="all", scope="global", certificate={"P": hex_array([[1.0]]), "level": level})
+        assert (contradiction(found, policy, row, paths) is None) is (resolution == SINGLE)
 
 
 class Saturating(LinearDynamics):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from lipctrl.networks.network import Network
+from lipctrl.plants.differences import DOUBLE
 from lipctrl.plants.dynamics import Dynamics, LinearDynamics
 from lipctrl.plants.goal import wrap
 from lipctrl.plants.linearize import Linearization
@@ -56,7 +57,8 @@ def contradiction(
     if paths is None or found.plant is None or row.certificate is None or _is_its_model(found.dynamics, found.plant):
         return None
     P, level = from_hex(row.certificate.get("hinf", row.certificate)["P"]), row.certificate.get("level")
-    x0, noise = found.plant.x0, float(np.max(np.abs(P))) * 1e-12
+    x0, same = found.plant.x0, 1e-6 if found.dynamics.resolution == DOUBLE else 1e-2
+    noise = float(np.max(np.abs(P))) * same**2  # x0 itself is no better known
 
     def size(x: Array) -> Array:
         """V, of the turn of the angles that gives the least; shape (...)."""
@@ -65,7 +67,7 @@ def contradiction(
         return np.asarray(np.minimum(*turns))
 
     for group in [paths] if level is not None else [paths, found.resting.trajectories]:
-        allowed = np.maximum(size(group[0]), noise) if level is None else np.full(group.shape[1], from_hex(level))
+        allowed = np.maximum(size(group[0]) if level is None else from_hex(level), noise) * np.ones(group.shape[1])
         doubtful = np.flatnonzero(~(size(group[-1]) <= allowed))[:_FOLLOWED]
         for k, later in zip(doubtful, _followed(found, network, group[:, doubtful]), strict=True):
             if later is None or size(later[-1]) <= allowed[k]:

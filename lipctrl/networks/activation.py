@@ -170,6 +170,8 @@ def activation(kind: str, n: int, **parameters: ArrayLike) -> Activation:
 
 def _parameter(kind: str, name: str, value: ArrayLike | None, n: int) -> Array:
     try:
+        if np.iscomplexobj(np.asarray(value)):
+            raise TypeError("complex numbers")
         array = np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)))
     except (TypeError, ValueError) as error:
         raise NetworkError(f"{name} of {kind} must be a number or {n} numbers: {error}.") from error

@@ -118,6 +118,8 @@ def box_region(region: tuple[Any, Any] | None, n_in: int) -> InputSet | None:
     if region is None:
         return None
     try:
+        if any(np.iscomplexobj(side) for side in region):
+            raise TypeError("complex numbers")
         low, high = (np.asarray(side, dtype=np.float64) for side in region)
     except (TypeError, ValueError) as error:
         raise NetworkError(

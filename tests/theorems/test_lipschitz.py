@@ -107,6 +107,13 @@ def test_dead_duplicated_and_zero_neurons():
     assert bound.upper == pytest.approx(2 * np.sqrt(5), rel=1e-6)
 
 
+def test_complex_numbers_are_refused_where_their_imaginary_part_would_be_lost():
+    with pytest.raises(NetworkError, match="complex"):
+        Elementwise("leaky_relu", 1, negative_slope=np.array([1 + 2j]))
+    with pytest.raises(NetworkError, match="region is"):
+        lipschitz(Network([Affine([[1.0]])]), region=(np.array([1 + 1j]), np.array([2.0])))
+
+
 def test_no_bound_is_nan():
     """A norm of 2.4e308 overflows, and the slope 0 behind it does not make the product a number."""
     flat = Network([Affine([[1.7e308, 1.7e308]]), Elementwise("hardtanh", 1, low=0.0, high=0.0)])

@@ -158,7 +158,13 @@ def _kept(model: Model) -> dict[str, tuple[Any, int]]:
 def _check_parameters(model: Model, programs: Sequence[Program]) -> None:
     """Whether step or observe reads each uncertain parameter itself, not only something computed from it before."""
     q = len(model.uncertain)
-    for i, name in enumerate(model.uncertain):
+    for i, (name, (low, high)) in enumerate(model.uncertain.items()):
+        nominal = getattr(model, name)
+        if not (np.isfinite(low) and np.isfinite(high) and low < high and low <= nominal <= high):
+            raise PlantError(
+                f"The parameter {name!r} of {model.name} is {nominal!r}, in the interval {(low, high)!r}.",
+                "Give finite ends, low < high, with the nominal value between them (Model.with_uncertain does).",
+            )
         if not any(program.reads(program.inputs - q + i) for program in programs):
             raise PlantError(
                 f"The equations of {model.name} do not read the uncertain parameter {name!r}.",

@@ -411,3 +411,11 @@ def test_limits_are_those_of_the_nominal_parameters():
     for mass in (1.0, (0.9, 1.1)):
         with pytest.raises(PlantError, match="does not clip"):
             check_model(Strong(mass))
+
+
+@pytest.mark.parametrize("ends", [(1.1, 0.9), (0.9, np.inf), (np.nan, 1.1), (1.1, 1.3), (1.0, 1.0)])
+def test_intervals_of_parameters_hold_their_nominal_value(ends):
+    model = Spring()
+    model.uncertain = {"mass": ends}
+    with pytest.raises(PlantError, match="in the interval"):
+        check_model(model)

@@ -411,8 +411,8 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("proofs/check read", r"\[:200\]", "200 -> .*", "how much of a message is shown"),
     ("proofs/check main", r"arguments\[0\]", "0 -> - 1", "one argument"),
     ("proofs/check _factor", r"^both = ", "0 -> - 1", "of all columns either way"),
-    ("proofs/check _float32_rounding", r"^near = ", "< -> <=", "2^126 is a float32"),
-    ("proofs/check _float32_rounding", r"struct.unpack", "0 -> - 1", "a tuple of one"),
+    ("proofs/check _moved", r"^if abs", ">= -> >", "0 either way: 2^126 is a float32"),
+    ("proofs/check _moved", r"struct.unpack", "0 -> - 1", "a tuple of one"),
     ("proofs/check prove_instability", r"rows\[0\]\[0\] < 0", "0 -> - 1", "one number"),
     ("closed_loop (kept|plant|pieces|largest_rounding)", r"len\((self\.)?low(er)?\)",
      "low -> high|lower -> upper", "as many"),
@@ -534,4 +534,5 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("decrease", "^_CLEAR, _DEEP", "0.2 -> 1.2", "a plan is tried; `decreases` proves it of each cell"),
     ("proofs/check _float32_rounding", r"^return \(3 \* Fraction", ">= -> >", "at equality alone, and stricter"),
     ("proofs/check float32_errors", "^lost = ", "< -> <=", "at equality alone, and stricter"),
+    ("decrease prove_decrease", "^least = ", "min -> max", "the level is found later: each cell below it is proved"),
 ]  # fmt: skip

@@ -535,4 +535,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("proofs/check _float32_rounding", r"^return \(3 \* Fraction", ">= -> >", "at equality alone, and stricter"),
     ("proofs/check float32_errors", "^lost = ", "< -> <=", "at equality alone, and stricter"),
     ("decrease prove_decrease", "^least = ", "min -> max", "the level is found later: each cell below it is proved"),
+    ("lyapunov _bordered", "^tried = ", r"8.0 -> [79].0|30 -> (29|31)", "which s are tried; each is proved"),
+    ("lyapunov half_widths", "^return ", " -> -",
+     "s is proved by a factor, which takes 2e-15 of it and more; the roundings of the root and the product 3e-16"),
 ]  # fmt: skip

@@ -128,7 +128,7 @@ def bound(
 ) -> int:
     """Bound the Lipschitz constant of a policy, and prove the bound."""
     from lipctrl.tools.files import write_bound
-    from lipctrl.tools.report import bound_json
+    from lipctrl.tools.report import bound_document, bound_json
 
     with terminal.progress() as say:
         say("loading the policy")
@@ -147,9 +147,9 @@ def bound(
         say("writing the certificate")
         certificate = write_bound(found, loaded, folder)
     if json:
-        typer.echo(to_json(bound_json(found, certificate)))
+        typer.echo(to_json(bound_json(found, loaded, certificate)))
     else:
-        terminal.show(found.document())
+        terminal.show(bound_document(found, loaded))
         terminal.show_files([] if certificate is None else [certificate])
     return 0
 

@@ -5,6 +5,7 @@ Every document carries `schema`, its name and version. A key is added without a 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,14 @@ def _region(region: Region | None) -> dict[str, Any] | None:
     return {key: getattr(region, key) for key in ("kind", "volume", *more, "units")}
 
 
-def bound_json(bound: Bound, certificate: Path | None) -> dict[str, Any]:
+def bound_document(bound: Bound, policy: Policy) -> Document:
+    """A Lipschitz bound for print, with what is to be known of the policy that it is about."""
+    document = bound.document()
+    notes = Facts(tuple(("Note", note) for note in policy.notes))
+    return replace(document, blocks=(*document.blocks, notes)) if policy.notes else document
+
+
+def bound_json(bound: Bound, policy: Policy, certificate: Path | None) -> dict[str, Any]:
     """A Lipschitz bound by its keys."""
     keys = (
         "upper",
@@ -71,7 +79,7 @@ def bound_json(bound: Bound, certificate: Path | None) -> dict[str, Any]:
         "iterations",
         "note",
     )
-    fields = {key: getattr(bound, key) for key in keys}
+    fields = {key: getattr(bound, key) for key in keys} | {"notes": list(policy.notes)}
     return {"schema": "lipctrl-bound-1", **fields, "certificate": None if certificate is None else str(certificate)}
 
 

@@ -132,6 +132,15 @@ def test_bound_end_to_end(network: Path, out: Path) -> None:
     assert Answer("check", content["certificate"]).code == 0
 
 
+def test_a_bound_says_what_is_not_known_of_the_policy(tmp_path: Path, out: Path) -> None:
+    """Without its statistics the bound may be one of another map than the deployed one."""
+    model = Path(__file__).resolve().parents[2] / "policies" / "pendulum-sac" / "model.zip"
+    (tmp_path / "model.zip").write_bytes(model.read_bytes())
+    assert "No file tells" in Answer("bound", tmp_path / "model.zip", "--method", "product", "-o", out).out
+    answer = Answer("bound", tmp_path / "model.zip", "--method", "product", "-o", out, "--json", "--no-normalize")
+    assert any("left out" in note for note in strict(answer.out)["notes"])
+
+
 def test_bound_on_a_region(network: Path, out: Path) -> None:
     """On [1, 2] the slope is at most 0.5 (1 - tanh(0.5)^2)."""
     answer = Answer("bound", network, "--region", "1", "2", "-o", out, "--json")

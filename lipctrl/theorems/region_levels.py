@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from lipctrl.plants.model import Model
 from lipctrl.proofs.closed_loop import ClosedLoop
 from lipctrl.proofs.decrease import prove_decrease
-from lipctrl.proofs.ellipsoid import Ellipsoid
+from lipctrl.proofs.ellipsoid import MOST, Ellipsoid
 from lipctrl.theorems.level_shape import Wish, candidate, covered
 from lipctrl.theorems.region_core import linear_loop, rotated
 
@@ -97,7 +97,7 @@ def find_levels(
             inner = [core, *chain]
             wanted, failed = candidate(loop, inner, steps, shares[share] * most, wish, extra, rng)
             extra = np.vstack([extra, failed])[-_KEPT:]
-            if wanted is None or not enough(wanted):
+            if wanted is None or not (enough(wanted) and wanted.radius < MOST / 2):  # linear loops know no end
                 share += 1
                 continue
             wanted = replace(wanted, T=rotated(wanted.T, M))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -33,6 +34,7 @@ from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.proofs.levels_certificate import levels_certificate
 from lipctrl.results import Verdict
 from lipctrl.theorems import levels_row as levels_row_module
+from lipctrl.theorems import region_levels
 from lipctrl.theorems.cma import cma
 from lipctrl.theorems.level_region import LevelRegion, find_level_region
 from lipctrl.theorems.levels_row import levels_row
@@ -309,6 +311,30 @@ def test_six_states_and_the_checker(tmp_path: Any) -> None:
     assert np.all(np.abs(x) < 1e-6)
     certificate = levels_certificate(loop, rest.x, core, levels)
     assert verdict(certificate, tmp_path)[0] == 0
+
+
+def test_levels_of_a_linear_loop_end_before_their_squares_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They grow by a factor each; at a radius of 2^400 the command stopped with an error."""
+
+    class Linear(Model):
+        name, dt, n_states, n_actions, n_observations, periods = "linear", 1.0, 2, 1, 2, np.zeros(2)
+        state_low, state_high = -np.ones(2), np.ones(2)
+        action_low, action_high = np.array([-np.inf]), np.array([np.inf])
+
+        def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
+            return 0.5 * x[0] + 0.1 * x[1] + u[0], 0.5 * x[1]
+
+        def observe(self, x: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(x)
+
+    loop = ClosedLoop(Linear(), Network([Affine([[-0.1, 0.0]])]))
+    rest = prove_equilibrium(loop.model, loop.network, np.zeros(2), (1e-9,))
+    assert rest is not None
+    core = find_core(loop, np.zeros(2), rest.x, 2)
+    assert core is not None
+    monkeypatch.setattr(region_levels, "MOST", 2.0**12 * core.radius, raising=False)
+    levels = find_levels(loop, core, deadline=time.perf_counter() + 5, max_steps=0)
+    assert levels and 2.0 * core.radius < levels[-1].radius < 2.0**12 * core.radius
 
 
 def verdict(certificate: dict[str, Any], folder: Any) -> tuple[int, str]:

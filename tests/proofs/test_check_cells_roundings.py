@@ -213,6 +213,16 @@ def test_slopes_of_a_library_that_errs(monkeypatch: pytest.MonkeyPatch) -> None:
         assert growth(layer(kind, {}), middle - 0.01, middle + 0.01) == pytest.approx((moved, moved), rel=1e-9)
 
 
+def test_two_units_of_the_argument_of_a_softplus(units: None) -> None:
+    """beta v is rounded, and what the logistic function makes of it is wrong by as much relative to itself."""
+    one = layer("softplus", {"beta": 2.5})
+    low, high = (1 / (1 + math.exp(-2.5 * v)) for v in (-0.5, 0.75))
+    bounds = [first(end) for end in one.slopes(np.array([[-0.5]]), np.array([[0.75]]))]
+    assert bounds == pytest.approx([low * (1 - 2 * LARGE * 1.25), high * (1 + 2 * LARGE * 1.875)], rel=1e-12)
+    far = [first(end) for end in one.slopes(np.array([[-1e3]]), np.array([[1e3]]))]
+    assert far == [0.0, 1.0]
+
+
 def test_the_normal_distribution_function_half_way_between_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the last of six terms is 2^-50 it is needed for 2^-51."""
     monkeypatch.setattr(flint.ctx, "prec", 200)

@@ -285,6 +285,7 @@ REVIEWS: list[tuple[str, str, str, str]] = [
     ("check_cells _each_text", "^numbers = ", r"2.0 -> 3.0", "2^-32 is taken off already"),
     ("check_cells _box_text", r"holds\(box\)", "0 -> - 1", "one box"),
     ("check_cells _ball_volume", r"2\.0\*\*-40", "40 -> (39|41)", "a few roundings of 2^-53 are meant"),
+    ("check_cells _ball_volume", r"volume > TINY", "> -> >=", "at equality alone"),
     ("check_cells $", r"^sys.exit\(main|^if __name__", ".*", "as a program: a test of its own, in another process"),
     ("small_gain _largest_level", r"Factor\(1,", "1 -> [02]", "how many rows: not read here"),
     ("lmi/last_layer last_layer", r"own\[0\]", "0 -> - 1", "a list of one"),

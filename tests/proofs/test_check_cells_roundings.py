@@ -280,6 +280,7 @@ def test_sums_of_a_wide_layer_and_the_lines_after_it(units: None) -> None:
 def test_layers_put_into_one_another_by_hand(units: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """y = V (s (W x + b) + t) + c from the end, gamma(n) = 2 n u of what each step adds up, and what underflows in v
     times what it meets: twice for each output of a layer, once for a slope."""
+    assert np.finfo(np.float64).tiny == cc.LOST  # of a machine that flushes to zero
     lost = 2.0**-12
     monkeypatch.setattr(cc, "LOST", lost)
 

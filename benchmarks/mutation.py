@@ -632,15 +632,15 @@ def table(results: Path, drawn: Path) -> str:
 TABLE_HEAD = """# Mutants of the proofs and of the theorem statements
 
 Written by `python benchmarks/mutation.py table NOW.jsonl DRAWN.jsonl`. The mutants of each module were tried against
-those of its tests that run the line, slow ones left out: what only they would kill counts as alive; of modules with a
-search in them, the functions that state or prove. A mutant is told from others by its line, so that equal changes of
-equal lines of one function count once, and one that changes annotations alone is none. "Drawn" and "dead then": those
-tried before tests were written against the survivors of their lot (of equilibria, deviations, sector_region, disturbed
-and the writers of certificates tests had been added just before; of check_cells, drawn in four lots, against those of
-the lots before; of rows by tests of something else). "Tried now": these with today's tests, without those whose lines
-are gone, and all that were tried later (nine tenths of proofs/check, and new lines). A rule (mutation_reviews.py) calls
-harmless what was looked at: the program with the change is as sound as the one without. What no rule names is open. Not
-part of this: intervals, networks, plants and solvers."""
+those of its tests that run the line, or some of these, slow ones left out: what only they would kill counts as alive;
+of modules with a search in them, the functions that state or prove. A mutant is told from others by its line, so that
+equal changes of equal lines of one function count once, and one that changes annotations alone is none. "Drawn" and
+"dead then": those tried before tests were written against the survivors of their lot (of equilibria, deviations,
+sector_region, disturbed and the writers of certificates tests had been added just before; of check_cells, drawn in
+lots, against those of the lots before; of rows by tests of something else). "Tried now": these with today's tests,
+without those whose lines are gone, and all that were tried later (nine tenths of proofs/check, and new lines). A rule
+(mutation_reviews.py) calls harmless what was looked at: the program with the change is as sound as the one without.
+What no rule names is open. Not part of this: intervals, networks, plants and solvers."""
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from lipctrl.plants.loop import Loop
 from lipctrl.plants.model import Model
 from lipctrl.plants.plant import Plant
 from lipctrl.plants.plant_file import plant_from_file
-from lipctrl.plants.sources import dynamics_of
+from lipctrl.plants.sources import check_fit, dynamics_of
 from lipctrl.proofs.equilibrium import prove_equilibrium
 from lipctrl.results import Bound, Region, Report, TheoremResult, Trust, Verdict
 from lipctrl.theorems import levels_row, region_row, sector_row
@@ -106,9 +106,9 @@ def certify(
     policy, described, given = _policy(policy, plant)
     network = network_of(policy)
     if uncertain:
-        given = _with_uncertain(given, network, uncertain, dt)
+        given = _with_uncertain(given, policy, uncertain, dt)
     say("finding where the loop rests")
-    found = find_linearization(given, policy, target=target, tolerance=tolerance, dt=dt)
+    found = find_linearization(given, network if uncertain else policy, target=target, tolerance=tolerance, dt=dt)
     model = found.dynamics
     allowed = {"action_error": action_error, "arithmetic": arithmetic}
     robust = allowed != EXACT or (isinstance(model, Model) and bool(model.uncertain))
@@ -219,8 +219,11 @@ def _plant(plant: Any) -> Any:
     return plant
 
 
-def _with_uncertain(plant: Any, network: Network, uncertain: Mapping[str, tuple[float, float]], dt: Any) -> Model:
+def _with_uncertain(plant: Any, policy: Any, uncertain: Mapping[str, tuple[float, float]], dt: Any) -> Model:
+    """The plant with these parameters. The policy must fit it as it was: other limits of actions are asked for."""
+    network = network_of(policy)
     model = dynamics_of(plant, network, dt=dt)
+    check_fit(policy, network, model)
     if not isinstance(model, Model):
         raise PlantError(
             f"{model.name} has no parameters that could be uncertain.",

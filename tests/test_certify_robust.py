@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lipctrl
-from lipctrl.errors import LipctrlError, PlantError
+from lipctrl.errors import LipctrlError, LoopError, PlantError
 from lipctrl.intervals.functions import clip
 from lipctrl.networks.network import Affine, Network
 from lipctrl.pipeline import certify
@@ -65,6 +65,14 @@ def test_what_is_not_covered_is_refused() -> None:
         certify(POLICIES / "pendulum-sac", "Pendulum-v1", action_error=-0.1)
     with pytest.raises(LipctrlError, match="arithmetic"):
         certify(POLICIES / "pendulum-sac", "Pendulum-v1", arithmetic="float16", time_limit=1)
+
+
+def test_a_weaker_motor_may_be_asked_for() -> None:
+    """The policy was trained with 2 N m; another limit that is given as a parameter is meant, and is named."""
+    report = certify(POLICIES / "pendulum-sac", "Pendulum-v1", uncertain={"max_torque": (1.9, 1.9)}, time_limit=1)
+    assert "max_torque = 1.9" in report.plant["name"]
+    with pytest.raises(LoopError, match="trained to act within"):
+        certify(POLICIES / "pendulum-sac", Pendulum(max_torque=1.9), uncertain={"mass": (0.9, 1.1)}, time_limit=1)
 
 
 def test_a_linear_plant_in_float32_has_a_final_ball(tmp_path: Path) -> None:

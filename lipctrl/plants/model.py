@@ -79,7 +79,13 @@ class Model(Dynamics):
         other = self._copied()
         other.uncertain = {}
         for name, value in given.items():
-            setattr(other, name, other._read(name, value))
+            number = other._read(name, value)
+            try:
+                setattr(other, name, number)
+            except AttributeError as error:
+                raise PlantError(
+                    f"The parameter {name!r} of {self.name} cannot be set ({error}).", "Make it a plain attribute."
+                ) from error
         return other
 
     def _copied(self) -> Self:

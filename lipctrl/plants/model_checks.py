@@ -8,6 +8,7 @@ means to deceive can.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from itertools import product
 from typing import Any, NoReturn
 
@@ -90,11 +91,20 @@ def _check_sizes(model: Model) -> None:
                 f"The {name} of the model {model.name} has shape {given}, expected {(size,)}.",
                 "Give one entry for each state, action or observation.",
             )
-    if not isinstance(model.periods, np.ndarray) or not (model.goal is None or isinstance(model.goal, Goal)):
+    for name in ("periods", "state_low", "state_high", "action_low", "action_high"):
+        if not isinstance(getattr(model, name), np.ndarray):
+            raise PlantError(f"The {name} of the model {model.name} is no numpy array.", "Give one: np.array([...]).")
+    if not (model.goal is None or isinstance(model.goal, Goal)):
         raise PlantError(
-            f"The periods of the model {model.name} are {model.periods!r} and its goal is {model.goal!r}.",
-            "Give a numpy array, and a lipctrl.plants.goal.Goal or None.",
+            f"The goal of the model {model.name} is {model.goal!r}.", "Give a lipctrl.plants.goal.Goal or None."
         )
+    try:
+        copy(model).goal = model.goal
+    except AttributeError as error:
+        raise PlantError(
+            f"No copy of the model {model.name} can be given another goal ({error}).",
+            "Let its attributes be set: a dataclass without frozen=True.",
+        ) from error
     for name in ("state", "action"):
         low, high = (np.asarray(getattr(model, f"{name}_{side}"), dtype=np.float64) for side in ("low", "high"))
         if not np.all(low <= high) or (name == "state" and not np.all(np.isfinite(low) & np.isfinite(high))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from lipctrl.plants.model import Model
 from lipctrl.plants.model_checks import angles_of, check_model
 from lipctrl.plants.model_environment import ModelEnv
 from lipctrl.plants.models import ENVIRONMENT_IDS, model_by_id
+from lipctrl.plants.models.cartpole import CartPole
 from lipctrl.plants.models.pendulum import Pendulum
 from lipctrl.plants.program import record, record_model
 from lipctrl.theorems.region import find_region
@@ -419,3 +421,54 @@ def test_intervals_of_parameters_hold_their_nominal_value(ends):
     model.uncertain = {"mass": ends}
     with pytest.raises(PlantError, match="in the interval"):
         check_model(model)
+
+
+def test_a_model_whose_limits_are_lists_is_refused_in_words():
+    """They broke in the simulation before, without words."""
+    for name in ("state_low", "state_high", "action_low", "action_high"):
+        with pytest.raises(PlantError, match=f"{name} of the model own is no numpy array"):
+            certify(POLICY, Own(**{name: np.ravel(getattr(Own, name)).tolist()}), target=[0.0, 0.0], time_limit=1)
+
+
+def test_a_model_that_cannot_be_changed_is_refused_in_words():
+    @dataclass(frozen=True)
+    class Frozen(Own):
+        mass: float = 1.0
+
+        def step(self, x, u):
+            return x[0] + 0.1 * x[1], x[1] + 0.1 / self.mass * (u[0] - x[0] - x[1])
+
+    with pytest.raises(PlantError, match="another goal"):
+        certify(POLICY, Frozen(), target=[0.0, 0.0], time_limit=1)
+
+    class Fixed(Own):
+        parameters = ("mass",)
+        mass = property(lambda self: 1.0)
+
+    with pytest.raises(PlantError, match="'mass' of own cannot be set"):
+        Fixed().with_uncertain({"mass": (0.5, 2.0)})
+
+
+@pytest.mark.parametrize("base", [Pendulum, CartPole])
+def test_a_subclass_may_have_more_parameters_or_fewer(base):
+    """Those of its own came to the constructor of the class above; its limits are those of what it has now."""
+    limit = base.parameters[-1]
+
+    class Rubbed(base):
+        parameters = (*base.parameters, "friction")
+        friction = 0.1
+
+        def step(self, x, u):
+            *before, last = super().step(x, u)
+            return (*before, last - self.dt * self.friction * x[-1])
+
+    class Few(base):
+        parameters = ("gravity",)
+
+    rubbed = Rubbed(**{limit: 1.5}).with_uncertain({"friction": (0.05, 0.15)})
+    check_model(rubbed)
+    assert (dict(rubbed.uncertain), rubbed.action_high) == ({"friction": (0.05, 0.15)}, [1.5])
+    assert rubbed.with_uncertain({limit: (1.0, 2.0)}).action_low == [-1.5]
+    assert Few(**{limit: 1.5}).with_uncertain({"gravity": (9.0, 10.0)}).action_high == [1.5]
+    with pytest.raises(PlantError, match="positive"):
+        rubbed.with_uncertain({limit: (-1.0, 1.0)})

@@ -96,6 +96,7 @@ class CartPole(Model):
         return tuple(x)
 
     def _with_ranges(self, given: Mapping[str, Any]) -> Self:
-        other, made = super()._with_ranges(given), CartPole(**given, explicit=self.explicit)
-        other.action_low, other.action_high = made.action_low, made.action_high
+        CartPole(**{n: given[n] for n in CartPole.parameters if n in given})  # refuses what is not positive
+        other = super()._with_ranges(given)
+        other.action_low, other.action_high = np.array([-other.max_force]), np.array([other.max_force])
         return other

@@ -93,6 +93,7 @@ class Pendulum(Model):
         return [np.array([[np.pi, 0.0]])]
 
     def _with_ranges(self, given: Mapping[str, Any]) -> Self:
-        other, made = super()._with_ranges(given), Pendulum(**given, max_speed=self.max_speed)
-        other.action_low, other.action_high = made.action_low, made.action_high
+        Pendulum(**{n: given[n] for n in Pendulum.parameters if n in given})  # refuses what is not positive
+        other = super()._with_ranges(given)
+        other.action_low, other.action_high = np.array([-other.max_torque]), np.array([other.max_torque])
         return other

@@ -886,6 +886,7 @@ def _parameters(fields: Any) -> tuple[list[str], Array]:
         part = _fields(part, {"name", "lower", "upper"}, "a parameter")
         _need(isinstance(part["name"], str) and part["name"].isidentifier(), "a parameter has no name")
         names.append(part["name"][:40])
+        _need(names[-1] not in names[:-1], "two parameters have one name")
         ends.append([_number(part["lower"]), _number(part["upper"])])
         _need(ends[-1][0] <= ends[-1][1], "a parameter has an empty interval")
     _need(len(ends) <= 8, "too many parameters")
@@ -1121,8 +1122,7 @@ def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array, stages: 
     push <= (1 - rate) R keeps invariant: from it every trajectory enters the ball of radius push / (1 - rate) < radius
     and stays. Each stage proves it on the ball of the one before. Returns how many cells, and the last radius.
     """
-    offset = _norm_up(core.coordinates(_box_between(lower[None], upper[None])))
-    _need(offset < core.radius, "the core does not hold the equilibrium")
+    offset = _offset(core, lower, upper)
     R, used = _up(core.radius + offset), 0
     _need(loop.disturbed == bool(stages) and len(stages) <= 8, "errors of the action and a final ball belong together")
     if not loop.disturbed:
@@ -1135,6 +1135,13 @@ def prove_core(loop: Loop, core: Ellipsoid, lower: Array, upper: Array, stages: 
         used += _contracts(loop, core, _up(R + offset), (float(rate), float(push)))
         R = float(radius)
     return used, R
+
+
+def _offset(core: Ellipsoid, lower: Array, upper: Array) -> float:
+    """At least |T (x* - center)|, less than the radius."""
+    offset = _norm_up(core.coordinates(_box_between(lower[None], upper[None])))
+    _need(offset < core.radius, "the core does not hold the equilibrium")
+    return offset
 
 
 def _contracts(loop: Loop, core: Ellipsoid, reach: float, limits: tuple[float, float] | None) -> int:
@@ -1948,7 +1955,7 @@ class Proof:
         if "sectors" in fields:
             _need("parameters" not in names, "a part has sectors: they hold for all parameters at once")
             _need(not (loop.disturbed or stages), "sectors are about exact actions")
-            radius = _up(core.radius + _norm_up(core.coordinates(_box_between(self.lower[None], self.upper[None]))))
+            radius = _up(core.radius + _offset(core, self.lower, self.upper))
             self.core_cells, self.channels = (
                 0,
                 Sectors(loop, fields["sectors"], core, radius).prove(self.lower, self.upper),
@@ -2065,7 +2072,7 @@ def _further(certificate: dict[str, Any], proof: Proof, only_ellipsoids: bool) -
     core, lines = proof.sets[0], list[str]()
     if "limits" in certificate:
         widened = copy.copy(core)
-        offset = _norm_up(core.coordinates(_box_between(proof.lower[None], proof.upper[None])))
+        offset = _offset(core, proof.lower, proof.upper)
         widened.radius = float(_up(core.radius + 2.0 * offset))
         lines.append(_limits_text(certificate["limits"], [widened, *proof.sets], proof.stays))
     if "box" in certificate:

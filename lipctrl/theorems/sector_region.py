@@ -169,13 +169,14 @@ def find_sector_region(
 
 
 def _inside(P: Array, equilibrium: Interval) -> Ellipsoid | None:
-    """{|T (x - center)| <= radius} inside {(x - x*)'P(x - x*) <= 1} for every x*: P < (1 + 1e-9) T'T."""
+    """{|T (x - center)| <= radius} inside {(x - x*)'P(x - x*) <= 1} for every x*, and about it: P < (1 + 1e-9) T'T."""
     T = np.asarray(np.linalg.cholesky(P).T, dtype=np.float64)
     exact = Ball.exact(T.T) @ Ball.exact(T)
     room = (exact * (1.0 + 1e-9) - Ball.exact(P)).symmetric()
     ball = Ellipsoid(equilibrium.mid, T, 1.0)
-    radius = (1.0 - 1e-9) - reach(ball, equilibrium)
-    if not (is_positive_definite(room.mid, room.radius) and radius > 0):
+    offset = reach(ball, equilibrium)
+    radius = (1.0 - 1e-9) - offset
+    if not (is_positive_definite(room.mid, room.radius) and radius > 1.001 * offset):
         return None
     return replace(ball, radius=float(radius))
 

@@ -261,14 +261,27 @@ def test_loops_that_are_none_are_rejected() -> None:
         with pytest.raises(Rejected):
             cc.Loop(ZERO_POLICY, good | change, 2)
     assert cc._parameters([one | {"upper": (1.0).hex()}])[1].tolist() == [[1.0, 1.0]]
-    assert len(cc._parameters([one] * 8)[0]) == 8
+    many = [one | {"name": f"p{i}"} for i in range(9)]
+    assert len(cc._parameters(many[:8])[0]) == 8
     with pytest.raises(Rejected, match="too many"):
-        cc._parameters([one] * 9)
+        cc._parameters(many)
     with pytest.raises(Rejected):
         cc.Loop(ZERO_POLICY, model(0.5, 0.25), 3)
     for layers in ([], [affine([[1.0, 1.0]]), affine([[1.0, 1.0]])]):
         with pytest.raises(Rejected):
             cc.Network({"layers": layers}, False)
+
+
+def test_claims_tell_parameters_by_their_names() -> None:
+    """Also by the forty characters that are shown: "For each p in [1, 2], p in [3, 4]" says nothing."""
+    ends = {"lower": (1.0).hex(), "upper": (2.0).hex()}
+    for first, second, told in (("p", "q", True), ("p", "p", False), ("p" * 41, "p" * 42, False), ("p", "P", True)):
+        both = [ends | {"name": first}, ends | {"name": second}]
+        if told:
+            assert cc._parameters(both)[0] == [first, second]
+        else:
+            with pytest.raises(Rejected, match="one name"):
+                cc._parameters(both)
 
 
 def test_one_wide_layer_is_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,8 +515,8 @@ def test_a_poor_inverse_and_uncertain_slopes_prove_nothing_outside(monkeypatch: 
 def test_every_parameter_and_every_limit_has_an_interval() -> None:
     """The second of two backwards."""
     one = {"name": "p", "lower": (1.0).hex(), "upper": (2.0).hex()}
-    assert cc._parameters([one, one])[1].tolist() == [[1, 2], [1, 2]]
-    inner, outer = (one | {"lower": a.hex(), "upper": b.hex()} for a, b in ((1.5, 1.25), (3.0, 2.5)))
+    assert cc._parameters([one, one | {"name": "q"}])[1].tolist() == [[1, 2], [1, 2]]
+    inner, outer = (one | {"name": "q", "lower": a.hex(), "upper": b.hex()} for a, b in ((1.5, 1.25), (3.0, 2.5)))
     for pair in ([one, inner], [inner, one], [one, outer], [outer, one]):
         with pytest.raises(Rejected, match="empty interval"):
             cc._parameters(pair)

@@ -245,6 +245,13 @@ def test_sectors_are_asked_on_the_ball_about_every_equilibrium(monkeypatch: pyte
     for wrong in ({"action_error": (0.1).hex()}, {"arithmetic": "float32"}, {"final": [1]}):
         with pytest.raises(Rejected, match="exact actions"):
             derived(fields | wrong)
+    for corner, held in ((0.21, True), (0.22, False)):  # FORMAT-cells.md: the equilibrium lies in the core
+        outside = fields | {"equilibrium": box([-1e-3, -1e-3], [corner, corner])}
+        if held:
+            assert derived(outside)
+        else:
+            with pytest.raises(Rejected, match="does not hold the equilibrium"):
+                derived(outside)
 
 
 def test_states_for_cells_and_for_sectors_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -472,3 +472,17 @@ def test_a_subclass_may_have_more_parameters_or_fewer(base):
     assert Few(**{limit: 1.5}).with_uncertain({"gravity": (9.0, 10.0)}).action_high == [1.5]
     with pytest.raises(PlantError, match="positive"):
         rubbed.with_uncertain({limit: (-1.0, 1.0)})
+
+
+def test_an_environment_with_other_parameters_says_so_in_its_name():
+    """A claim about g = 9.81 was one about Pendulum-v1."""
+    for keywords, name in (({}, "Pendulum-v1"), ({"g": 9.81}, "Pendulum-v1 with gravity = 9.81")):
+        env = gymnasium.make("Pendulum-v1", **keywords).unwrapped
+        assert Pendulum.from_environment(env).name == name
+    env.m = env.max_torque = 1.5
+    changed = Pendulum.from_environment(env)
+    assert changed.name.endswith("mass = 1.5, max_torque = 1.5") and changed.action_high == [1.5]
+    assert (changed.gravity, changed.mass, changed.length, changed.dt) == (env.g, env.m, env.l, env.dt)
+    env.m = -1.0
+    with pytest.raises(PlantError, match="positive"):
+        Pendulum.from_environment(env)

@@ -74,8 +74,9 @@ class Pendulum(Model):
 
     @classmethod
     def from_environment(cls, env: Any) -> Pendulum:
-        """The model of an unwrapped ``PendulumEnv``, with the parameters it has now."""
-        return cls(env.g, env.m, env.l, env.dt, env.max_torque, env.max_speed)
+        """The model of an unwrapped ``PendulumEnv``, with the parameters it has now; its name says which are others."""
+        now = {"g": env.g, "m": env.m, "l": env.l, "dt": env.dt, "max_torque": env.max_torque}
+        return cls(max_speed=env.max_speed).with_uncertain({name: (value, value) for name, value in now.items()})
 
     def step(self, x: Sequence[Any], u: Sequence[Any]) -> tuple[Any, ...]:
         theta, speed = x

@@ -63,7 +63,7 @@ def prove_core(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits:
     """
     offset = reach(ball, equilibrium)
     core = replace(ball, radius=float(np.nextafter(ball.radius - offset, -np.inf)))
-    if not core.radius > offset:  # it is to hold every x*
+    if not core.radius > 1.01 * offset:  # it is to hold every x*, for another program, too
         return None
     stage = _stage(loop, ball, offset, splits)
     return None if stage is None else core
@@ -104,7 +104,8 @@ def _stage(loop: ClosedLoop, ball: Ellipsoid, offset: float, splits: int) -> Sta
         return None
     if not loop.disturbed:
         return Stage(rate, 0.0, 0.0)
-    rate, push = rate + 0.02 * (1.0 - rate), 1.02 * push + _TINY
+    rate = rate + 0.02 * (1.0 - rate)
+    push = max(1.02 * push + _TINY, 0.5 * (1.0 - rate) * offset)  # balls far below X* prove no more
     radius = push / float(np.nextafter(1.0 - rate, 0.0)) * _GROW
     return Stage(rate, push, radius) if radius <= ball.radius else None
 

@@ -16,7 +16,7 @@ from lipctrl.networks.network import Network
 from lipctrl.plants.model import Model
 from lipctrl.plants.resting import newton
 from lipctrl.proofs.closed_loop import ClosedLoop, box_forms, pieces
-from lipctrl.proofs.equilibrium import EquilibriumProof, krawczyk, prove_equilibrium
+from lipctrl.proofs.equilibrium import RADII, EquilibriumProof, krawczyk, prove_equilibrium, scale
 
 Array = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def prove_equilibria(model: Model, network: Network, guess: Array) -> Equilibriu
     parts = pieces(loop.low[:, 0], loop.high[:, 0], PARTS)
     found = [x for plant in model.extremes() if (x := newton(plant, network, guess)) is not None]
     low, high = np.min([guess, *found], axis=0), np.max([guess, *found], axis=0)
-    center, half_width = 0.5 * (low + high), 0.6 * (high - low) + 1e-12 * (1 + np.abs(guess))
+    center, half_width = 0.5 * (low + high), 0.6 * (high - low) + RADII[0] * scale(model, guess)
     try:
         with np.errstate(all="ignore"):
             for _ in range(ROUNDS):

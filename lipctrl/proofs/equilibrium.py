@@ -26,8 +26,11 @@ from lipctrl.plants.model import Model
 
 Array = NDArray[np.float64]
 
-#: half-widths of the boxes that are tried, relative to 1 + |x|
+#: half-widths of the boxes that are tried, relative to the states, see :func:`scale`
 RADII = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4)
+_ROOM = 16.0
+"""The box is proved for errors of g at the guess that are so many times as large: those of another program."""
+_WIDER = 1.5
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def prove_equilibrium(
     guess : array, shape (n,)
         From Newton's method in floating point.
     radii : sequence of float
-        Half widths of the boxes, relative to 1 + abs(guess): the first one that works is taken.
+        Half widths of the boxes, relative to :func:`scale`: the first one that works is taken, wider in those states
+        in which the roundings of g ask for more.
 
     Raises
     ------
@@ -67,18 +71,31 @@ def prove_equilibrium(
             f"{model.n_observations} observations and {model.n_actions} actions.",
             "Use the policy with the model that it was trained on.",
         )
+    size = scale(model, guess)
     try:
         with np.errstate(all="ignore"):
             at_guess, _, _ = _closed_loop(model, network, Interval(guess, guess))
             for radius in radii:
-                half_width = radius * (1 + np.abs(guess))
-                box = Interval(guess - half_width, guess + half_width)
-                _, slopes, signals = _closed_loop(model, network, box)
-                if np.all(box.contains_in_interior(krawczyk(guess, box, at_guess, slopes))):
-                    return EquilibriumProof(box, *signals)
+                half_width = radius * size
+                for _ in range(2):
+                    box = Interval(guess - half_width, guess + half_width)
+                    _, slopes, signals = _closed_loop(model, network, box)
+                    image = krawczyk(guess, box, _ROOM * at_guess, slopes)
+                    if np.all(box.contains_in_interior(image)):
+                        return EquilibriumProof(box, *signals)
+                    half_width = np.maximum(half_width, np.fmin(_WIDER * (image - guess).mag, RADII[-1] * size))
     except (LipctrlError, np.linalg.LinAlgError):
         return None
     return None
+
+
+def scale(model: Model, guess: Array) -> Array:
+    """Of each state, shape (n,): its size at the guess and the side of the model's box, 1 where that has none.
+
+    At a state 0 nothing else says how large the numbers are that cancel there, whose roundings X is to have room for.
+    """
+    side = model.state_high - model.state_low
+    return np.abs(guess) + np.where(np.isfinite(side) & (side > 0), side, 1.0)
 
 
 def krawczyk(center: Array, box: Interval, value: Interval, slopes: Interval) -> Interval:

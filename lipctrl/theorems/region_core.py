@@ -15,6 +15,9 @@ from lipctrl.proofs.ellipsoid import Ellipsoid
 
 Array = NDArray[np.float64]
 
+_FAR, _ENDLESS = 2.0**3, 2.0**40
+"""How many times as large as the box of states a core may be, and how large where there is no box."""
+
 
 def find_core(
     loop: ClosedLoop, center: Array, equilibrium: Interval, splits: int = 16, like: Ellipsoid | None = None
@@ -26,7 +29,8 @@ def find_core(
             return core
     best: Ellipsoid | None = None
     for T in shapes(loop, center):
-        least = _least(loop, Ellipsoid(center, T, 1.0), equilibrium)
+        unit = Ellipsoid(center, T, 1.0)
+        least = max(_least(loop, unit, equilibrium), 4.0 * reach(unit, equilibrium))
         start = max(1e-2, least) if best is None else 1.05 * best.radius * _ratio(best.T, T)
         if not np.isfinite(least):
             continue
@@ -75,6 +79,16 @@ def rotated(T: Array, M: Array) -> Array:
     return np.asarray(U.T @ T)
 
 
+def _most(loop: ClosedLoop, ball: Ellipsoid) -> float:
+    """The radius at which the set leaves the box of states far behind: loops that are linear know no end.
+
+    Beyond, other programs lose to rounding what they need for a proof, and nothing of use is gained.
+    """
+    side = loop.model.state_high - loop.model.state_low
+    size = np.where(np.isfinite(side) & (side > 0), _FAR * side, _ENDLESS)
+    return float(np.min(size / replace(ball, radius=1.0).half_widths))
+
+
 def _ratio(old: Array, new: Array) -> float:
     """Radius in the new shape with the same volume."""
     return float(abs(np.linalg.det(new) / np.linalg.det(old)) ** (1 / len(old)))
@@ -92,7 +106,8 @@ def _least(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval) -> float:
 def _largest(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: int) -> Ellipsoid | None:
     good: Ellipsoid | None = None
     bad: float | None = None
-    radius = ball.radius
+    most = _most(loop, ball)
+    radius = min(ball.radius, most)
     for _ in range(16):
         core = prove_core(loop, Ellipsoid(ball.center, ball.T, radius), equilibrium, splits)
         if core is not None:
@@ -104,5 +119,7 @@ def _largest(loop: ClosedLoop, ball: Ellipsoid, equilibrium: Interval, splits: i
                 break
             radius = float(np.sqrt(good.radius * bad))
         else:
-            radius *= 4.0 if bad is None else 0.25
+            if bad is None and radius == most:
+                break
+            radius = min(4.0 * radius, most) if bad is None else 0.25 * radius
     return good

@@ -31,6 +31,7 @@ class Parabola(Model):
     def __init__(self, *s: float) -> None:
         self.s = s
         self.n_states = self.n_actions = self.n_observations = len(s)
+        self.state_low, self.state_high = np.full(len(s), -np.inf), np.full(len(s), np.inf)
 
     def step(self, x, u):
         return tuple(0.25 * (a * a - s) + b for a, b, s in zip(x, u, self.s, strict=True))
@@ -43,6 +44,7 @@ class Integrator(Model):
     """x+ = x + u (dt = 0: dx/dt = u), observed as x: at rest where the policy gives 0."""
 
     n_states, n_actions, n_observations = 1, 1, 1
+    state_low, state_high = np.array([-np.inf]), np.array([np.inf])
 
     def __init__(self, dt: float) -> None:
         self.dt = dt
@@ -65,6 +67,7 @@ class Commanded(Model):
     """x+ = u in two dimensions; the observation is (x, a constant)."""
 
     dt, n_states, n_actions, n_observations = 0.1, 2, 2, 3
+    state_low, state_high = np.full(2, -np.inf), np.full(2, np.inf)
 
     def step(self, x, u):
         return u[0], u[1]
@@ -242,6 +245,7 @@ class Pole(Model):
     """x+ = x / 2 + u - 2; observed is 1 / x between -1 and 1."""
 
     dt, n_states, n_actions, n_observations = 1.0, 1, 1, 1
+    state_low, state_high = np.array([-np.inf]), np.array([np.inf])
 
     def step(self, x, u):
         return (0.5 * x[0] + u[0] - 2.0,)

@@ -483,7 +483,7 @@ def test_in_time_the_largest_box_of_parameters_that_is_covered(monkeypatch: pyte
     assert region.covered == {"mass": (boxes[1][0], boxes[2][1])}
     low, high = region.covered["mass"]
     assert sum(part.weight for part in region.parts) == pytest.approx(1.0)
-    assert rows[0].verdict is Verdict.INCONCLUSIVE and f"mass in [{low:g}, {high:g}]" in rows[0].reason
+    assert rows[0].verdict is Verdict.INCONCLUSIVE and f"mass in [{low!r}, {high!r}]" in rows[0].reason
     assert "for some values" in rows[0].reason and len(rows) == 1
     code, text = _check(rows[0].certificate, tmp_path)
     assert code == 0 and f"mass in [{low!r}, {high!r}]" in text

@@ -1,4 +1,4 @@
-"""A thousand loops built to be unstable by a hair: none is certified."""
+"""Four hundred loops built to be unstable by a hair: none is certified (ten thousand others: benchmarks/hunt.py)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def barely_unstable_loop(seed: int) -> Loop:
 
 @pytest.mark.parametrize("block", range(10))
 def test_barely_unstable_loops_are_never_certified(block):
-    for seed in range(100 * block, 100 * (block + 1)):
+    for seed in range(40 * block, 40 * (block + 1)):
         loop = barely_unstable_loop(seed)
         for row, _, _ in ROWS.values():
             assert row(loop, 0.1).verdict is not Verdict.CERTIFIED

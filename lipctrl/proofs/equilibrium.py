@@ -75,12 +75,13 @@ def prove_equilibrium(
     try:
         with np.errstate(all="ignore"):
             at_guess, _, _ = _closed_loop(model, network, Interval(guess, guess))
+            value = Interval(-_ROOM * at_guess.mag, _ROOM * at_guess.mag)
             for radius in radii:
                 half_width = radius * size
                 for _ in range(2):
                     box = Interval(guess - half_width, guess + half_width)
                     _, slopes, signals = _closed_loop(model, network, box)
-                    image = krawczyk(guess, box, _ROOM * at_guess, slopes)
+                    image = krawczyk(guess, box, value, slopes)
                     if np.all(box.contains_in_interior(image)):
                         return EquilibriumProof(box, *signals)
                     half_width = np.maximum(half_width, np.fmin(_WIDER * (image - guess).mag, RADII[-1] * size))

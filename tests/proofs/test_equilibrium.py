@@ -258,3 +258,18 @@ def test_no_equilibrium_where_the_observation_is_undefined():
     """At x = 0, though the policy says 2 to all that it may be."""
     policy = Network([Elementwise("hardtanh", 1, low=2.0, high=3.0)])
     assert prove_equilibrium(Pole(), policy, np.zeros(1)) is None
+
+
+@pytest.mark.parametrize("off", [1e-9, -1e-9])
+def test_the_value_at_the_guess_is_enclosed_with_room_to_both_sides(monkeypatch, off):
+    """A value that is only multiplied by 16 would not hold itself: g(1.5 + off) = (x^2 - 9/4) / 4 has one sign."""
+    values = []
+    monkeypatch.setattr(
+        equilibrium, "krawczyk", lambda c, box, value, G: values.append(value) or krawczyk(c, box, value, G)
+    )
+    guess = np.array([1.5 + off])
+    proof = prove_equilibrium(Parabola(2.25), IDENTITY, guess)
+    exact = (Fraction(float(guess[0])) ** 2 - Fraction(9, 4)) / 4
+    assert proof is not None and proof.x.lo[0] < 1.5 < proof.x.hi[0]
+    for value in values:
+        assert Fraction(float(value.lo[0])) <= -8 * abs(exact) and Fraction(float(value.hi[0])) >= 8 * abs(exact)
